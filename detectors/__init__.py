@@ -1,0 +1,1 @@
+"""Measure one batch of documents: no files, no configuration, no corpus."""

@@ -1,0 +1,78 @@
+"""The contracts between foxing's parts: a device, a signal and what it measures, a mergeable sketch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from detectors.documents import Documents
+
+__all__ = ["Device", "Measure", "Signal", "Sketch"]
+
+
+class Device(Enum):
+    """Where a signal's model runs. `AUTO` takes a GPU when there is one and says which it took."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+Measure = Callable[["Documents"], "pa.RecordBatch"]
+"""Measures one batch: `Signal.schema` back, same row count, same order.
+
+A field is null where it is undefined for that document (too short, abstained). Rows whose text is null may hold
+anything: the scan masks them. A measure must not depend on how rows are split into batches.
+"""
+
+
+@runtime_checkable
+class Signal(Protocol):
+    """One thing that can be measured about a document, independently of every other document.
+
+    An instance *is* its configuration: a frozen dataclass whose fields are the settings, picklable and cheap to
+    build. `name`, `version`, `reads` and `schema` are class attributes. Raise `version` whenever the same settings
+    would give other numbers: findings of another version are never mixed.
+
+    Attributes:
+        name: lower-case identifier, also the findings folder and struct column.
+        version: of the numbers, not of the code.
+        reads: what the signal looks at: `"text"` (the whole row as prose), `"response"` (the part that an author
+            answered with; the whole row in plain corpora), or `"column:NAME"` for a raw column.
+        schema: fields of one finding, documented through `pa.field(..., metadata={"doc": ...})`.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - described above
+
+    @property
+    def version(self) -> int: ...  # noqa: D102
+
+    @property
+    def reads(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def schema(self) -> pa.Schema: ...  # noqa: D102
+
+    def __hash__(self) -> int: ...
+
+    def load(self, device: Device) -> Measure:
+        """Load models and tables, once per worker, and return the function that measures a batch."""
+        ...
+
+
+class Sketch(Protocol):
+    """A bounded summary of a corpus. `merge` is associative and commutative, so worker count never changes it."""
+
+    def update(self, batch: pa.RecordBatch) -> None: ...
+
+    def merge(self, other: Self) -> None: ...
+
+    def to_bytes(self) -> bytes: ...
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self: ...
