@@ -1,0 +1,168 @@
+"""A corpus: the shards that paths name, each addressed by a key that stays the same from run to run."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pyarrow as pa
+
+from audit.readers import Format, Group, Reader, ShardError, open_reader
+from audit.storage import Entry, digest, expand
+from detectors.errors import InputError
+
+__all__ = ["Corpus", "Shard", "open_shard"]
+
+_UNSAFE = re.compile(r"[^\w.=+@-]", re.ASCII)
+_MAX_PIECE = 150
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of a corpus.
+
+    Attributes:
+        key: its name in findings; `(key, row)` is the address of a document.
+        uri: absolute path or URL.
+        format: how to read it.
+        size_bytes: of the file as stored.
+    """
+
+    key: str
+    uri: str
+    format: Format
+    size_bytes: int
+
+    @property
+    def reader(self) -> Reader:
+        """The file's reader; opening it looks at first bytes and footer.
+
+        Raises:
+            ShardError: not readable.
+        """
+        return _reader(self.uri, self.format, self.size_bytes)
+
+    def schema(self) -> pa.Schema:
+        """Arrow schema with key-value metadata."""
+        return self.reader.schema()
+
+    def groups(self) -> tuple[Group, ...] | None:
+        """Row groups, or None where the file can only be read from its start."""
+        return self.reader.groups
+
+    def batches(
+        self, columns: Sequence[str] | None = None, *, first_group: int = 0, groups: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """The original Arrow data in file order, streaming.
+
+        Args:
+            columns: top-level columns to read; None reads all.
+            first_group: first row group (Parquet only).
+            groups: number of row groups (Parquet only); None reads to the end.
+
+        Raises:
+            ShardError: the file is torn or gone.
+        """
+        reader = self.reader
+        if reader.groups is None:
+            return reader.batches(columns, None)
+        last = len(reader.groups) if groups is None else first_group + groups
+        return reader.batches(columns, range(first_group, last))
+
+    def digest(self) -> str:
+        """`sha256:HEX` of the file's bytes."""
+        return digest(self.uri)
+
+
+@lru_cache(maxsize=256)
+def _reader(uri: str, form: Format, size_bytes: int) -> Reader:
+    return open_reader(uri, form)
+
+
+def open_shard(uri: str, form: str, *, key: str = "", size_bytes: int = 0) -> Shard:
+    """A shard by its address, as `scan.json` records it."""
+    return Shard(key or uri, uri, Format(form), size_bytes)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The shards of a run, sorted by key."""
+
+    shards: tuple[Shard, ...]
+
+    @classmethod
+    def open(cls, paths: Sequence[str], *, keys: Mapping[str, str] | None = None) -> Corpus:
+        """Find the shards that files, directories, globs and URLs name.
+
+        Args:
+            paths: what the user named.
+            keys: URI to key of shards that earlier runs named; they keep their keys.
+
+        Raises:
+            InputError: a path that does not exist, holds no file of a known format, or a file of an unknown one.
+        """
+        taken = dict(keys or {})
+        owners = {key: uri for uri, key in taken.items()}
+        shards: dict[str, Shard] = {}
+        for path in paths:
+            for entry, form in _data_files(path):
+                if entry.uri in shards:
+                    continue
+                key = taken.get(entry.uri) or _free_key(entry, owners)
+                owners[key] = entry.uri
+                shards[entry.uri] = Shard(key, entry.uri, form, entry.size_bytes)
+        if not shards:
+            raise InputError("no input. Name files, directories, globs or URLs, or - for JSONL on standard input.")
+        return cls.of(shards.values())
+
+    @classmethod
+    def of(cls, shards: Iterable[Shard]) -> Corpus:
+        """Shards in corpus order, which is that of their keys: the same whichever run named them first."""
+        return cls(tuple(sorted(shards, key=lambda shard: shard.key)))
+
+
+def _data_files(path: str) -> list[tuple[Entry, Format]]:
+    entries = expand(path)
+    if len(entries) == 1 and entries[0].uri.rsplit("/", 1)[-1] == path.rstrip("/").rsplit("/", 1)[-1]:
+        form = Format.of(path)
+        if form is None:
+            known = "parquet, jsonl, csv, arrow, txt (and .gz, .zst)"
+            raise InputError(f"{path}: the name ends in no known format. Rename it to one of: {known}.")
+        return [(entries[0], form)]
+    forms = [(entry, Format.of(entry.uri)) for entry in entries if not entry.uri.endswith(".json")]
+    found = [(entry, form) for entry, form in forms if form is not None]
+    # A data set's README.md is no document: plain text counts only where there is nothing else.
+    tables: list[tuple[Entry, Format]] = [pair for pair in found if pair[1] is not Format.TEXT]
+    if not found:
+        raise InputError(f"{path}: no data files in it. It should hold .parquet, .jsonl, .csv, .arrow or .txt files.")
+    return tables or found
+
+
+def _free_key(entry: Entry, owners: Mapping[str, str]) -> str:
+    # Without its ending: a findings folder named x.parquet would look like a data file to every glob.
+    *folders, name = entry.relative.split("/")
+    pieces = [_safe(piece) for piece in (*folders, Format.stem(name))]
+    key = "/".join(pieces)
+    if owners.get(key, entry.uri) == entry.uri:
+        return key
+    return f"{key}~{hashlib.sha256(entry.uri.encode()).hexdigest()[:8]}"
+
+
+def _safe(piece: str) -> str:
+    """A path piece that is safe as a file name; changed ones carry a hash so that two never meet."""
+    clean = _UNSAFE.sub("_", piece)[:_MAX_PIECE]
+    if clean == piece and piece not in (".", ".."):
+        return piece
+    return f"{clean.strip('.')}~{hashlib.sha256(piece.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+
+
+def check_readable(shard: Shard) -> ShardError | None:
+    """The reason a shard cannot be opened, None when it can."""
+    try:
+        shard.reader.names()
+    except ShardError as error:
+        return error
+    return None

@@ -1,0 +1,165 @@
+"""Local paths and fsspec URLs behind one small set of calls."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+
+from detectors.errors import InputError, MissingExtraError
+
+__all__ = ["Entry", "digest", "expand", "is_remote", "open_binary", "stat"]
+
+_CHUNK_BYTES = 1 << 20
+_MAGIC = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file: where it is, the root it was found under, and its size."""
+
+    uri: str
+    root: str
+    size_bytes: int
+
+    @property
+    def relative(self) -> str:
+        """Path below the root that was named, `/`-separated; the bare name when the file itself was named."""
+        return self.uri[len(self.root) :].lstrip("/") or self.uri.rsplit("/", 1)[-1]
+
+
+def is_remote(path: str) -> bool:
+    """True for URLs with a scheme other than file://."""
+    scheme, separator, _ = path.partition("://")
+    return bool(separator) and scheme != "file"
+
+
+def _local(path: str) -> str:
+    return path.removeprefix("file://")
+
+
+def _filesystem(uri: str) -> Any:  # fsspec ships no types
+    scheme = uri.partition("://")[0]
+    try:
+        return fsspec.core.url_to_fs(uri)[0]
+    except ImportError as error:
+        raise MissingExtraError(f"the reader for {scheme}://", "remote") from error
+    except ValueError as error:
+        raise InputError(f"{uri}: {error}. Use a local path or a URL scheme that fsspec knows.") from error
+
+
+def expand(path: str) -> list[Entry]:
+    """Files named by a path, directory (recursively) or glob, sorted by path.
+
+    Names that start with `.` or `_` below the named root are passed over, as Spark and Hive do.
+
+    Raises:
+        InputError: nothing there.
+    """
+    entries = _expand_remote(path) if is_remote(path) else _expand_local(_local(path))
+    if not entries and (is_remote(path) or not Path(_local(path)).is_dir()):
+        raise InputError(f"{path}: no such file or directory. Check the spelling, or quote the pattern.")
+    return sorted(entries, key=lambda entry: entry.uri)
+
+
+def _expand_local(path: str) -> list[Entry]:
+    if Path(path).exists():
+        return _walk_local(path)
+    if not _MAGIC & set(path):
+        return []
+    fixed = os.path.abspath(_before_magic(path))
+    return [
+        Entry(entry.uri, fixed, entry.size_bytes)
+        for name in sorted(glob.glob(path, recursive=True))
+        if not _hidden(os.path.relpath(os.path.abspath(name), fixed))
+        for entry in _walk_local(name)
+    ]
+
+
+def _walk_local(path: str) -> list[Entry]:
+    full = os.path.abspath(path)
+    if not os.path.isdir(full):
+        return [Entry(full, os.path.dirname(full), os.path.getsize(full))]
+    found = []
+    for folder, folders, files in os.walk(full, followlinks=True):
+        folders[:] = sorted(name for name in folders if not _hidden(name))
+        for name in files:
+            uri = os.path.join(folder, name)
+            if not _hidden(name) and os.path.isfile(uri):
+                found.append(Entry(uri, full, os.path.getsize(uri)))
+    return found
+
+
+def _expand_remote(path: str) -> list[Entry]:
+    filesystem = _filesystem(path)
+    bare = filesystem._strip_protocol(path)
+    fixed = _before_magic(bare) if _MAGIC & set(bare) else bare
+    try:
+        found = filesystem.glob(path, detail=True) if fixed != bare else filesystem.find(path, detail=True)
+    except FileNotFoundError:
+        return []
+    return [
+        Entry(filesystem.unstrip_protocol(name), _remote_root(filesystem, fixed, name), int(info.get("size") or 0))
+        for name, info in found.items()
+        if info.get("type") == "file" and not _hidden(os.path.relpath(name, fixed))
+    ]
+
+
+def _remote_root(filesystem: Any, fixed: str, name: str) -> str:
+    return str(filesystem.unstrip_protocol(fixed if name != fixed else fixed.rsplit("/", 1)[0]))
+
+
+def _before_magic(path: str) -> str:
+    kept = []
+    for piece in path.split("/"):
+        if _MAGIC & set(piece):
+            break
+        kept.append(piece)
+    return "/".join(kept) or ("/" if path.startswith("/") else ".")
+
+
+def _hidden(relative: str) -> bool:
+    return any(piece[:1] in ("_", ".") and piece not in (".", "..") for piece in relative.split("/"))
+
+
+@contextmanager
+def open_binary(uri: str) -> Iterator[IO[bytes]]:
+    """Open a file for reading, local or remote.
+
+    Raises:
+        InputError: the file is not there or may not be read.
+    """
+    try:
+        handle = _filesystem(uri).open(uri, "rb") if is_remote(uri) else open(_local(uri), "rb")
+    except OSError as error:
+        raise InputError(
+            f"{uri}: cannot be read ({error.strerror or error}). Check that it exists and its rights."
+        ) from error
+    with handle:
+        yield handle
+
+
+def stat(uri: str) -> tuple[int, int]:
+    """Size in bytes and modification time in ns (0 where the store has none): the key of the digest cache."""
+    if is_remote(uri):
+        info = _filesystem(uri).info(uri)
+        tag = str(info.get("ETag") or info.get("LastModified") or info.get("mtime") or "")
+        return int(info.get("size") or 0), int.from_bytes(hashlib.sha256(tag.encode()).digest()[:6], "big")
+    status = os.stat(_local(uri))
+    return status.st_size, status.st_mtime_ns
+
+
+def digest(uri: str) -> str:
+    """`sha256:HEX` of the file's bytes, read in 1 MiB pieces."""
+    total = hashlib.sha256()
+    with open_binary(uri) as handle:
+        while piece := handle.read(_CHUNK_BYTES):
+            total.update(piece)
+    return f"sha256:{total.hexdigest()}"

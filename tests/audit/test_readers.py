@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.readers import Format, JsonLinesReader, ShardError, open_reader
+from tests.corpora import awkward_table, write_parquet
+
+
+def read(path: Path) -> pa.Table:
+    form = Format.of(path.name)
+    assert form is not None
+    reader = open_reader(str(path), form)
+    return pa.Table.from_batches(reader.batches(None, None), schema=reader.schema())
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("a.parquet", Format.PARQUET),
+        ("a.jsonl", Format.JSONL),
+        ("a.JSONL.GZ", Format.JSONL),
+        ("a.ndjson.zst", Format.JSONL),
+        ("a.arrow", Format.ARROW),
+        ("a.csv.gz", Format.CSV),
+        ("a.txt", Format.TEXT),
+        ("a.png", None),
+        ("parquet.bin", None),
+    ],
+)
+def test_format_follows_the_name(name: str, form: Format | None) -> None:
+    assert Format.of(name) is form
+
+
+def test_parquet_batches_are_the_original_arrow_data(tmp_path: Path) -> None:
+    table = awkward_table(250)
+    path = write_parquet(tmp_path / "a.parquet", table)
+    found = read(path)
+    assert found.schema.equals(pq.read_schema(path), check_metadata=True)
+    assert found.schema.metadata[b"owner"] == b"x"
+    assert found.to_pylist() == table.to_pylist()
+    assert pa.types.is_dictionary(found.schema.field("source").type)
+
+
+def test_parquet_row_groups_are_read_alone(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", awkward_table(250))
+    reader = open_reader(str(path), Format.PARQUET)
+    assert reader.groups is not None and [group.rows for group in reader.groups] == [100, 100, 50]
+    keys = [key for batch in reader.batches(["key"], range(1, 2)) for key in batch.column("key").to_pylist()]
+    assert keys == [f"k{i}" for i in range(100, 200)]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_arrow_ipc_round_trips(tmp_path: Path, stream: bool) -> None:
+    table = awkward_table(5000)
+    sink = io.BytesIO()
+    opened = pa.ipc.new_stream if stream else pa.ipc.new_file
+    with opened(sink, table.schema) as writer:
+        writer.write_table(table)
+    (tmp_path / "a.arrow").write_bytes(sink.getvalue())
+    assert read(tmp_path / "a.arrow").equals(table)
+
+
+LINES = [
+    {"text": "one", "n": 1},
+    {"text": None, "late": [1, 2]},
+    {"text": "drei ß 漢", "n": 2, "nested": {"a": 1, "b": ["x"]}},
+    {"n": None, "mixed": 1},
+    {"mixed": "two", "text": "five"},
+]
+
+
+def compressed(data: bytes, ending: str) -> bytes:
+    if ending == ".gz":
+        return gzip.compress(data)
+    return zstandard.compress(data) if ending == ".zst" else data
+
+
+@pytest.mark.parametrize("ending", ["", ".gz", ".zst"])
+def test_jsonl_takes_late_keys_nulls_and_disagreeing_types(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.jsonl{ending}"
+    path.write_bytes(compressed("\n".join(json.dumps(line) for line in LINES).encode(), ending))
+    table = read(path)
+    assert table.column("text").to_pylist() == ["one", None, "drei ß 漢", None, "five"]
+    assert table.column("n").to_pylist() == [1, None, 2, None, None]
+    assert table.column("late").to_pylist() == [None, [1, 2], None, None, None]
+    assert table.column("mixed").to_pylist() == [None, None, None, "1", '"two"']
+    assert table.schema.field("mixed").metadata == {b"foxing": b"json"}
+
+
+def test_jsonl_keys_that_first_appear_after_the_first_batch_are_columns(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json.dumps({"text": "x"} if i < 5000 else {"text": "x", "late": i}) for i in range(5002)))
+    assert read(path).column("late").to_pylist()[-3:] == [None, 5000, 5001]
+
+
+def test_jsonl_keeps_invalid_utf8_as_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"text": "caf\xe9"}\n{"text": "lone \\ud800"}\n{"text": "fine"}\n')
+    assert read(path).column("text").to_pylist() == [b"caf\xe9", b"lone \xed\xa0\x80", b"fine"]
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["a", "b", "c"]),
+            st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text() | st.lists(st.integers(0, 9)),
+        ),
+        min_size=1,
+        max_size=20,
+    ).filter(any)
+)
+def test_jsonl_columns_hold_every_value(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]]) -> None:
+    path = tmp_path_factory.mktemp("jsonl") / "a.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    reader = JsonLinesReader(str(path))
+    table = pa.Table.from_batches(reader.batches(None, None), schema=reader.schema())
+    assert table.num_rows == len(rows)
+    for key in {key for row in rows for key in row}:
+        as_json = reader.schema().field(key).metadata is not None
+        for row, value in zip(rows, table.column(key).to_pylist(), strict=True):
+            told = json.loads(value) if as_json and value is not None else value
+            wanted = row.get(key)
+            if isinstance(told, bytes):
+                assert isinstance(wanted, str) and told.decode("utf-8", "surrogatepass") == wanted
+            else:
+                assert told == wanted
+
+
+def test_csv_keeps_every_field_as_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('id,text,score\n007,"two\nlines, quoted",1.50\n8,,NA\n')
+    assert read(path).to_pylist() == [
+        {"id": "007", "text": "two\nlines, quoted", "score": "1.50"},
+        {"id": "8", "text": "", "score": "NA"},
+    ]
+
+
+def test_text_file_is_one_document(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"bytes \xff as they are\n")
+    assert read(path).to_pylist() == [{"path": str(path), "text": b"bytes \xff as they are\n"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "words"),
+    [
+        ("a.parquet", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "FX903", "git lfs pull"),
+        ("a.parquet", b"", "FX904", "0 bytes"),
+        ("a.parquet", b"PAR1 torn", "FX904", "not a whole Parquet file"),
+        ("a.jsonl", b'{"text": 1}\nnot json\n', "FX904", "line 2"),
+        ("a.jsonl", b"[1]\n", "FX904", "not an object"),
+        ("a.jsonl.gz", gzip.compress(b'{"text": "x"}\n' * 999)[:-20], "FX904", "torn"),
+        ("a.jsonl.zst", zstandard.compress(b'{"text": "x"}\n' * 999)[:-5], "FX904", "torn"),
+        ("a.arrow", b"ARROW1\0\0rest", "FX904", "Arrow IPC"),
+        ("a.csv", b"a,b\n1,2,3\n", "FX904", "CSV"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_which_and_why(
+    tmp_path: Path, name: str, content: bytes, code: str, words: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ShardError) as caught:
+        read(path)
+    assert caught.value.code == code
+    assert str(path) in str(caught.value) and words in str(caught.value)
+
+
+def test_a_truncated_parquet_is_torn_wherever_it_is_cut(tmp_path: Path) -> None:
+    whole = write_parquet(tmp_path / "whole.parquet", awkward_table(300)).read_bytes()
+    for share in (0.1, 0.5, 0.9, 0.999):
+        path = tmp_path / f"{share}.parquet"
+        path.write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(ShardError):
+            read(path)

@@ -1,0 +1,51 @@
+"""Fixtures that every test may use: the command line in this process, and where reference data is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command line printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def foxing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Run `foxing ARGS...` in this process, without settings files."""
+    from curricula.cli import main
+
+    def run(*arguments: object, settings: bool = False) -> Answer:
+        words = [str(argument) for argument in arguments]
+        monkeypatch.setattr(sys, "argv", ["foxing", *words, *([] if settings or words[-1:] == ["-h"] else ["--isolated"])])
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        streams = capsys.readouterr()
+        return Answer(code, streams.out, streams.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> Path:
+    """The folder of labelled reference data; tests that need it are skipped, saying so, when it is absent."""
+    folder = Path(os.environ.get("FOXING_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"reference data is absent: {folder}. Set FOXING_DATA to run this test.")
+    return folder
