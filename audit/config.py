@@ -1,0 +1,209 @@
+"""Settings: dataclasses whose fields are the keys of `[tool.foxing]`, read from pyproject.toml or foxing.toml."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from detectors.errors import ConfigError
+
+__all__ = ["CheckConfig", "Config", "CurateConfig", "ScanConfig", "find_config", "load_config"]
+
+DEFAULT_SIGNALS = ("document", "diversity", "residue", "ai_text")
+_TABLES = ("check", "curate", "signal", "rule")
+
+
+@dataclass(frozen=True)
+class ScanConfig:
+    """What `foxing scan` reads and measures: the keys at the top of `[tool.foxing]`.
+
+    Attributes:
+        text: text column; None finds one by convention (text, content, ..., question and answer, messages).
+        by: column whose values are the sources of the report; None takes each file as a source.
+        signals: names of the signals to measure.
+        seed: recorded in every part, and used by signals that sample.
+        workers: processes; 0 means one per core.
+        device: auto, cpu or cuda.
+    """
+
+    text: str | None = None
+    by: str | None = None
+    signals: tuple[str, ...] = DEFAULT_SIGNALS
+    seed: int = 17
+    workers: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """`[tool.foxing.check]`: which rules judge, and how much of each is tolerated (share of rows, 0-1)."""
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    budget: Mapping[str, float] = field(default_factory=dict)
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class CurateConfig:
+    """`[tool.foxing.curate]`: the order of the output, the rules whose rows are dropped, the loss a source may bear."""
+
+    curriculum: tuple[str, ...] = ("human-first",)
+    drop: tuple[str, ...] = ()
+    allow_loss: float = 0.5
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that was configured, and the file it came from (None: defaults).
+
+    Attributes:
+        scan: keys at the top of the table.
+        check: `[tool.foxing.check]`.
+        curate: `[tool.foxing.curate]`.
+        signals: `[tool.foxing.signal.NAME]`, settings of one signal each.
+        rules: `[tool.foxing.rule.ID]`, a new rule or changed fields of a default one.
+        path: the file read.
+    """
+
+    scan: ScanConfig = field(default_factory=ScanConfig)
+    check: CheckConfig = field(default_factory=CheckConfig)
+    curate: CurateConfig = field(default_factory=CurateConfig)
+    signals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    path: Path | None = None
+
+
+def find_config(start: Path) -> Path | None:
+    """The nearest foxing.toml, or pyproject.toml with a `[tool.foxing]` table, in `start` or above it."""
+    for folder in (start, *start.parents):
+        if (folder / "foxing.toml").is_file():
+            return folder / "foxing.toml"
+        project = folder / "pyproject.toml"
+        if project.is_file() and "foxing" in _parse(project).get("tool", {}):
+            return project
+        if (folder / ".git").exists():
+            return None
+    return None
+
+
+def load_config(path: Path | None = None, *, isolated: bool = False, environ: Mapping[str, str] = os.environ) -> Config:
+    """Read the settings.
+
+    Args:
+        path: a file to read; None searches from the working directory upwards.
+        isolated: read no file at all.
+        environ: FOXING_CONFIG names a file when `path` does not.
+
+    Raises:
+        ConfigError: the file is absent, is not TOML, or holds an unknown key or a value of the wrong type.
+    """
+    if isolated:
+        return Config()
+    named = path or (Path(environ["FOXING_CONFIG"]) if environ.get("FOXING_CONFIG") else None)
+    chosen = named or find_config(Path.cwd())
+    if chosen is None:
+        return Config()
+    tables = _parse(chosen)
+    table = tables.get("tool", {}).get("foxing", {}) if chosen.name == "pyproject.toml" else tables
+    if chosen.name != "pyproject.toml" and set(table) == {"tool"}:
+        table = table["tool"].get("foxing", {})
+    return _build(table, chosen)
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Check --config.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML ({error}). Mend that line.") from error
+
+
+def _build(table: dict[str, Any], path: Path) -> Config:
+    own = {name: value for name, value in table.items() if name not in _TABLES}
+    check, curate, signal, rule = (_table(table.get(name, {}), name, path) for name in _TABLES)
+    return Config(
+        scan=_fill(ScanConfig, own, path, "", _TABLES),
+        check=_fill(CheckConfig, check, path, "check."),
+        curate=_fill(CurateConfig, curate, path, "curate."),
+        signals={name: _table(value, f"signal.{name}", path) for name, value in signal.items()},
+        rules={name: _table(value, f"rule.{name}", path) for name, value in rule.items()},
+        path=path,
+    )
+
+
+def _table(value: object, name: str, path: Path) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: {name} = {value!r} is not a table. Write [{name}] and its keys below it.")
+    return value
+
+
+T = typing.TypeVar("T")
+
+
+def _fill(kind: type[T], values: Mapping[str, Any], path: Path, prefix: str, others: tuple[str, ...] = ()) -> T:
+    hints = typing.get_type_hints(kind)
+    for key, value in values.items():
+        if key not in hints:
+            raise ConfigError(f"{path}: {unknown(prefix + key, [prefix + name for name in hints] + list(others))}")
+        if not _fits(value, hints[key]):
+            raise ConfigError(f"{path}: {prefix}{key} = {value!r} is not {_describe(hints[key])}. Change its value.")
+    return kind(**{key: _frozen(value) for key, value in values.items()})
+
+
+def unknown(key: str, known: list[str]) -> str:
+    """Say that a key is unknown, with the nearest that is known."""
+    near = difflib.get_close_matches(key, known, 1, cutoff=0.5)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+    return f"unknown key {key!r}. {hint}"
+
+
+def settings(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Build a component (signal, curriculum) from its table, with the same checks as the file's own keys.
+
+    Raises:
+        ConfigError: unknown key or wrong type.
+    """
+    assert dataclasses.is_dataclass(kind)
+    return _fill(kind, values, Path(where), "")
+
+
+def _fits(value: object, hint: Any) -> bool:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, argument) for argument in arguments)
+    if origin is tuple:
+        return isinstance(value, list | tuple) and all(_fits(item, arguments[0]) for item in value)
+    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(value, dict) and all(_fits(item, arguments[1]) for item in value.values())
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint) if isinstance(hint, type) else True
+
+
+def _describe(hint: Any) -> str:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_describe(argument) for argument in arguments if argument is not type(None))
+    if origin is tuple:
+        return f"a list of {_describe(arguments[0])}"
+    if origin is not None:
+        return f"a table of {_describe(arguments[1])}"
+    return {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}.get(hint, str(hint))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

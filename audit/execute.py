@@ -1,0 +1,185 @@
+"""Executors: the same task over many items, in this process or in several. One task, one merge."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+__all__ = ["Executor", "Outcome", "Process", "Serial", "TaskError", "attempt", "executor_for", "usable_cores"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+_IN_FLIGHT_PER_WORKER = 2
+_MAX_DEATHS = 2
+
+
+class TaskError(Exception):
+    """What a task raised, as text: exceptions of workers may not survive the way back."""
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T, R]):
+    """One item and either its value or its error.
+
+    Attributes:
+        item: what was asked for.
+        value: what the task returned; None when it raised.
+        error: what the task raised; None when it returned.
+    """
+
+    item: T
+    value: R | None
+    error: Exception | None
+
+
+class Executor(Protocol):
+    """Runs a task over items. Outcomes come as they finish: what is merged from them must not depend on order."""
+
+    def map(self, task: Callable[[T], R], items: Iterable[T]) -> Iterator[Outcome[T, R]]:
+        """Outcomes, one an item; a task that raises gives an outcome with its error and stops nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Guarded(Generic[T, R]):
+    """A task that returns its error; a class so that it can be sent to a worker."""
+
+    task: Callable[[T], R]
+
+    def __call__(self, item: T) -> Outcome[T, R]:
+        return attempt(self.task, item)
+
+
+def attempt(task: Callable[[T], R], item: T) -> Outcome[T, R]:
+    """Run a task on one item and return its error instead of raising it."""
+    try:
+        return Outcome(item, task(item), None)
+    except Exception as error:  # noqa: BLE001 - an item's error belongs to the item, whatever it is
+        return Outcome(item, None, _portable(error))
+
+
+def _portable(error: Exception) -> Exception:
+    from detectors.errors import FoxingError
+
+    if isinstance(error, FoxingError):
+        return error
+    tail = "".join(traceback.format_exception(error)[-3:]).strip()
+    return TaskError(f"{type(error).__name__}: {error}\n{tail}")
+
+
+@dataclass(frozen=True)
+class Serial:
+    """One item after another, in this process."""
+
+    def map(self, task: Callable[[T], R], items: Iterable[T]) -> Iterator[Outcome[T, R]]:
+        """Outcomes in the order of the items."""
+        return map(_Guarded(task), items)
+
+
+@dataclass(frozen=True)
+class Process:
+    """Several processes on this machine. A worker that dies takes no item with it: its items run again.
+
+    Attributes:
+        workers: number of processes.
+    """
+
+    workers: int
+
+    def map(self, task: Callable[[T], R], items: Iterable[T]) -> Iterator[Outcome[T, R]]:
+        """Outcomes as they finish; at most two items a worker are in flight, so items may be a long stream."""
+        guarded: _Guarded[T, R] = _Guarded(task)
+        source = iter(items)
+        while True:
+            lost: list[T] = []
+            with _pool(self.workers) as pool:
+                yield from self._drain(pool, guarded, source, lost)
+            if not lost:
+                return
+            # Whichever of them killed the worker, alone it can only hurt itself.
+            yield from (_alone(guarded, item) for item in lost)
+
+    def _drain(
+        self,
+        pool: ProcessPoolExecutor,
+        guarded: _Guarded[T, R],
+        source: Iterator[T],
+        lost: list[T],
+    ) -> Iterator[Outcome[T, R]]:
+        flying: dict[Future[Outcome[T, R]], T] = {}
+        try:
+            while True:
+                while len(flying) < self.workers * _IN_FLIGHT_PER_WORKER and not lost:
+                    item = next(source, None)
+                    if item is None:
+                        break
+                    try:
+                        flying[pool.submit(guarded, item)] = item
+                    except BrokenProcessPool:
+                        lost.append(item)
+                if not flying:
+                    return
+                done, _ = wait(flying, return_when=FIRST_COMPLETED)
+                for future in done:
+                    item = flying.pop(future)
+                    try:
+                        outcome = future.result()
+                    except BrokenProcessPool:
+                        lost.append(item)
+                    else:
+                        yield Outcome(item, outcome.value, outcome.error)
+        except (KeyboardInterrupt, GeneratorExit):
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+
+
+def _alone(guarded: _Guarded[T, R], item: T) -> Outcome[T, R]:
+    for _ in range(_MAX_DEATHS):
+        with _pool(1) as pool:
+            try:
+                outcome = pool.submit(guarded, item).result()
+            except BrokenProcessPool:
+                continue
+            return Outcome(item, outcome.value, outcome.error)
+    message = f"the worker died {_MAX_DEATHS} times with this item alone (killed, or out of memory?)"
+    return Outcome(item, None, TaskError(message))
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and never outlive it: an orphan would wait for work for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
+
+
+def usable_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def executor_for(workers: int) -> Executor:
+    """Serial for one worker, Process for more; 0 means one worker a core."""
+    count = workers or usable_cores()
+    return Serial() if count == 1 else Process(count)

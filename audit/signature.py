@@ -1,0 +1,56 @@
+"""The signature behind every number: what measured it, what judged it, on which corpus, with which seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable
+from enum import Enum
+
+from audit import __version__
+from detectors.protocols import Signal
+
+__all__ = ["config_hash", "corpus_hash", "signal_config", "signature"]
+
+_SHORT = 4
+
+
+def signal_config(signal: Signal) -> dict[str, object]:
+    """The settings of a signal as JSON-ready values."""
+    assert dataclasses.is_dataclass(signal) and not isinstance(signal, type)
+    return {key: _plain(value) for key, value in dataclasses.asdict(signal).items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, bool | int | float | str | dict) else str(value)
+
+
+def config_hash(config: object) -> str:
+    """12 hex digits of the SHA-256 of a JSON value, keys sorted."""
+    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def corpus_hash(digests: Iterable[str]) -> str:
+    """12 hex digits over the shards' digests, whatever their order and names."""
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()[:12]
+
+
+def signature(signals: Iterable[tuple[str, int, str]], corpus: str, seed: int, rules: str | None = None) -> str:
+    """For example `foxing:0.1.0|ai_text:1:9f2c|rules:7e10|corpus:41d8|seed:17`.
+
+    Args:
+        signals: name, version and config hash of each.
+        corpus: `corpus_hash` of the shards.
+        seed: of the scan.
+        rules: hash of the rules that judged; None when nothing was judged.
+    """
+    pieces = [f"foxing:{__version__}"]
+    pieces += [f"{name}:{version}:{digest[:_SHORT]}" for name, version, digest in sorted(signals)]
+    if rules is not None:
+        pieces.append(f"rules:{rules[:_SHORT]}")
+    return "|".join([*pieces, f"corpus:{corpus[:_SHORT]}", f"seed:{seed}"])

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from audit.execute import Executor, Process, Serial, TaskError, executor_for
+from detectors.errors import InputError
+
+
+def double(number: int) -> int:
+    return number * 2
+
+
+def fail_on_odd(number: int) -> int:
+    if number % 2:
+        raise InputError(f"{number}: odd") if number % 3 else ValueError(f"{number} is divisible by three")
+    return number
+
+
+def die_once(path: Path) -> str:
+    """Kills its own worker the first time it sees a path."""
+    if not path.exists():
+        path.write_text("died")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return path.name
+
+
+def die_always(number: int) -> int:
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@pytest.mark.parametrize("executor", [Serial(), Process(2)], ids=["serial", "process"])
+def test_every_item_gives_one_outcome_with_value_or_error(executor: Executor) -> None:
+    outcomes = {outcome.item: outcome for outcome in executor.map(fail_on_odd, range(10))}
+    assert set(outcomes) == set(range(10))
+    assert [outcomes[i].value for i in (0, 2, 4)] == [0, 2, 4]
+    assert isinstance(outcomes[1].error, InputError) and str(outcomes[1].error) == "1: odd"
+    assert isinstance(outcomes[3].error, TaskError) and "3 is divisible by three" in str(outcomes[3].error)
+
+
+def test_items_are_taken_only_as_they_are_needed() -> None:
+    taken = 0
+
+    def source() -> object:
+        nonlocal taken
+        for number in range(1000):
+            taken += 1
+            yield number
+
+    outcomes = Process(2).map(double, source())  # type: ignore[arg-type]
+    next(outcomes)
+    assert taken <= 6
+    outcomes.close()  # type: ignore[attr-defined]
+
+
+def test_items_of_a_dead_worker_run_again(tmp_path: Path) -> None:
+    paths = [tmp_path / str(number) for number in range(3)]
+    found = sorted(str(outcome.value) for outcome in Process(2).map(die_once, paths))
+    assert found == ["0", "1", "2"]
+
+
+def test_an_item_that_kills_every_worker_becomes_an_error_and_costs_no_other() -> None:
+    outcomes = {outcome.item: outcome for outcome in Process(1).map(die_always, range(6))}
+    assert set(outcomes) == set(range(6))
+    assert "died" in str(outcomes[3].error)
+    assert [outcomes[i].value for i in (0, 1, 5)] == [0, 1, 5]
+
+
+def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, pathlib, time\n"
+        "from audit.execute import Process\n"
+        "def work(name):\n"
+        "    pathlib.Path(name).write_text(str(os.getpid()))\n"
+        "    time.sleep(60)\n"
+        "if __name__ == '__main__':\n"
+        f"    list(Process(1).map(work, [{str(tmp_path / 'pid')!r}]))\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(script)])
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    worker = int((tmp_path / "pid").read_text())
+    parent.kill()
+    parent.wait()
+    while Path(f"/proc/{worker}").exists():
+        state = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0]
+        if state == "Z":
+            break
+        assert time.monotonic() < deadline, "the worker outlived its parent"
+        time.sleep(0.05)
+
+
+def test_one_worker_needs_no_process() -> None:
+    assert executor_for(1) == Serial()
+    assert executor_for(3) == Process(3)
