@@ -1,0 +1,1 @@
+"""Commands that measure and judge, one file each."""

@@ -1,0 +1,137 @@
+"""What every command has: -h, --config, --isolated, -q, -v, --no-color, and the session they make."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from audit.config import Config
+
+__all__ = ["CONTEXT", "Bar", "Session", "common", "printable"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_LOG_EVERY_S = 60.0
+
+
+def printable(text: str) -> str:
+    """Text from data made safe for a terminal: control and bidirectional characters become `\\ufffd`."""
+    return _CONTROL.sub("\ufffd", text)
+
+
+@dataclass(frozen=True)
+class Session:
+    """One invocation: its settings and its three ways to speak.
+
+    Attributes:
+        config_path: the file named with --config.
+        isolated: read no configuration file.
+        quiet: only results, warnings and errors.
+        verbose: say more.
+        color: colour is wanted and possible.
+    """
+
+    config_path: Path | None = None
+    isolated: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    color: bool = False
+
+    @cached_property
+    def config(self) -> Config:
+        """The settings, read when first asked for."""
+        from audit.config import load_config
+
+        return load_config(self.config_path, isolated=self.isolated)
+
+    def result(self, text: str) -> None:
+        """What the command was asked for, on standard output."""
+        click.echo(text, color=self.color or None)
+
+    def note(self, text: str) -> None:
+        """What is good to know, on standard error; not with -q."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def warn(self, text: str) -> None:
+        """What people must see, on standard error."""
+        click.echo(f"foxing: warning: {text}", err=True)
+
+    @contextmanager
+    def progress(self, label: str, *, unit: str = "MB") -> Iterator[Bar]:
+        """A bar on a terminal; elsewhere one line a minute; nothing with -q."""
+        bar = Bar(label, unit, live=sys.stderr.isatty() and not self.quiet, quiet=self.quiet)
+        try:
+            yield bar
+        finally:
+            bar.finish()
+
+
+class Bar:
+    """Progress with rate and time left."""
+
+    def __init__(self, label: str, unit: str, *, live: bool, quiet: bool) -> None:
+        self.label = label
+        self._unit = unit
+        self._live = live
+        self._quiet = quiet
+        self._began = self._last = time.monotonic()
+
+    def update(self, done: float, total: float, extra: str = "") -> None:
+        """Show that `done` of `total` units are done."""
+        now = time.monotonic()
+        if self._quiet or (now - self._last < (0.1 if self._live else _LOG_EVERY_S) and done < total):
+            return
+        if not self._live and now - self._began < _LOG_EVERY_S:
+            return
+        self._last = now
+        rate = done / max(1e-9, now - self._began)
+        left = (total - done) / rate if rate else 0.0
+        share = done / total if total else 1.0
+        line = f"{self.label} {share:4.0%}  {done:,.0f} of {total:,.0f} {self._unit}"
+        line += f"  {rate:,.1f} {self._unit}/s  {left:,.0f} s left"
+        click.echo(f"\r\x1b[K{line}{extra}" if self._live else line + extra, err=True, nl=not self._live)
+
+    def finish(self) -> None:
+        """Clear the bar."""
+        if self._live:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def common(command: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
+    """Add the options that every command has, and pass the session they make as first argument."""
+
+    @click.option(
+        "--config", "config_path", type=click.Path(dir_okay=False, path_type=Path), help="Read settings from this file."
+    )
+    @click.option("--isolated", is_flag=True, help="Read no settings file.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print results, warnings and errors only.")
+    @click.option("-v", "--verbose", is_flag=True, help="Say more.")
+    @click.option("--no-color", is_flag=True, help="Print without colour (so does NO_COLOR).")
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        color = not kwargs.pop("no_color") and "NO_COLOR" not in os.environ and sys.stdout.isatty()
+        session = Session(
+            config_path=kwargs.pop("config_path"),  # type: ignore[arg-type]
+            isolated=bool(kwargs.pop("isolated")),
+            quiet=bool(kwargs.pop("quiet")),
+            verbose=bool(kwargs.pop("verbose")),
+            color=color,
+        )
+        return command(session, *args, **kwargs)
+
+    return wrapped

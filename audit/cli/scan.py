@@ -1,0 +1,119 @@
+"""`foxing scan`: measure a corpus and write findings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from audit.cli.options import CONTEXT, Session, common
+
+if TYPE_CHECKING:
+    from audit.config import Config
+    from audit.estimate import Estimate
+    from audit.scan import ScanResult
+
+EXAMPLES = """\b
+Examples:
+  foxing scan corpus/ -o audit
+  foxing scan 's3://bucket/data/*.parquet' -o audit --by domain
+  zcat dump.jsonl.gz | foxing scan - -o audit
+"""
+
+
+@click.command("scan", context_settings=CONTEXT, epilog=EXAMPLES)
+@click.argument("paths", nargs=-1, required=True)
+@click.option(
+    "-o", "--output", "directory", type=click.Path(path_type=Path), required=True, help="Folder for the findings."
+)
+@click.option("--signals", help="Signals to measure, comma-separated (see: foxing signals).")
+@click.option("--text", help="Text column. Found by convention when not given.")
+@click.option("--by", help="Column whose values are the sources. Each file is one when not given.")
+@click.option("--ai-tier", help="Tier of the ai_text signal.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where models run.")
+@click.option("--workers", type=click.IntRange(0), help="Processes; 0 (default) is one a core.")
+@click.option("--seed", type=int, help="Seed, recorded in every number's signature.")
+@click.option("--fresh", is_flag=True, help="Throw away what is in the folder and start over.")
+@click.option(
+    "--dry-run", is_flag=True, help="Predict bytes, rows, time and findings size from a timed sample; write nothing."
+)
+@common
+def command(
+    session: Session,
+    /,
+    paths: tuple[str, ...],
+    directory: Path,
+    fresh: bool,
+    dry_run: bool,
+    **chosen: object,
+) -> None:
+    """Measure PATHS (files, folders, globs, URLs, or - for JSONL on standard input) and write findings.
+
+    A killed or interrupted scan goes on where it was when the same command runs again. No threshold is applied here:
+    rules judge findings later, so a new rule never rereads the corpus.
+    """
+    config = _configured(session.config, chosen)
+    if dry_run:
+        from audit.estimate import estimate
+
+        session.result(_describe_estimate(estimate(paths, directory, config)))
+        return
+    from audit.scan import Progress, scan
+
+    with session.progress("scan") as bar:
+
+        def show(progress: Progress) -> None:
+            bar.label = "digest" if progress.phase == "digest" else "scan"
+            bar.update(progress.done_bytes / 1e6, progress.total_bytes / 1e6, f"  {progress.rows:,} rows")
+
+        result = scan(paths, directory, config, fresh=fresh, on_progress=show)
+    session.result(_describe(result, directory))
+    for failed in result.findings.failed:
+        click.echo(f"foxing: error: {failed.message}", err=True)
+    if result.findings.failed:
+        raise SystemExit(2)
+
+
+def _configured(config: Config, chosen: Mapping[str, object]) -> Config:
+    given = {name: value for name, value in chosen.items() if value is not None}
+    tier = given.pop("ai_tier", None)
+    if "signals" in given:
+        given["signals"] = tuple(name.strip() for name in str(given["signals"]).split(",") if name.strip())
+    signals = dict(config.signals)
+    if tier is not None:
+        signals["ai_text"] = {**signals.get("ai_text", {}), "tier": tier}
+    return dataclasses.replace(config, scan=dataclasses.replace(config.scan, **given), signals=signals)  # type: ignore[arg-type]
+
+
+def _describe(result: ScanResult, directory: Path) -> str:
+    findings = result.findings
+    names = ", ".join(signal.name for signal in findings.measured)
+    lines = [f"{findings.rows:,} rows in {len(findings.shards)} shards: {names}"]
+    if result.measured_rows:
+        rate = result.text_bytes / 1e6 / max(result.cpu_s, 1e-9)
+        lines.append(
+            f"measured now: {result.measured_rows:,} rows, {result.text_bytes / 1e6:,.1f} MB of text "
+            f"in {result.wall_s:.1f} s ({rate:,.1f} MB/s a worker)"
+        )
+    else:
+        lines.append("measured now: nothing, all findings were there")
+    if result.faults:
+        lines.append(f"{result.faults:,} measurements failed on single rows; foxing check counts them under FX901")
+    if findings.failed:
+        lines.append(f"{len(findings.failed)} shards could not be read (named below); the others are complete")
+    lines += [f"signature {findings.signature()}", f"findings in {directory}. Next: foxing check {directory}"]
+    return "\n".join(lines)
+
+
+def _describe_estimate(found: Estimate) -> str:
+    return (
+        f"{found.shards:,} shards, {found.rows:,} rows{'' if found.rows_exact else ' (estimated)'}, "
+        f"{found.text_bytes / 1e6:,.1f} MB of text\n"
+        f"time: {found.wall_s:,.0f} s with {found.workers} workers ({found.rate_mb_s:,.1f} MB/s a worker, "
+        f"timed on {found.sample_rows:,} rows)\n"
+        f"findings: {found.findings_bytes / 1e6:,.1f} MB in {found.signals} signals\n"
+        "nothing was written"
+    )

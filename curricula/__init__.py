@@ -1,0 +1,1 @@
+"""Turn findings into training data, losslessly, and prove that it helps."""

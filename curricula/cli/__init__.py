@@ -1,0 +1,82 @@
+"""The `foxing` command: a lazy group, so that help and errors cost no imports."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from audit.cli.options import CONTEXT, printable
+from detectors.errors import FoxingError
+
+__all__ = ["COMMANDS", "Foxing", "foxing", "main"]
+
+COMMANDS = {
+    "scan": ("audit.cli.scan", "Measure a corpus and write findings."),
+    "check": ("audit.cli.check", "Judge findings or files against budgets, and exit 0, 1 or 2."),
+    "findings": ("audit.cli.findings", "Write findings and decisions out, one line a corpus row."),
+    "curate": ("curricula.cli.curate", "Write filtered, reordered training shards and a manifest."),
+    "verify": ("curricula.cli.verify", "Recount and re-digest what a manifest promises."),
+    "rule": ("audit.cli.rule", "List the rules, or explain one."),
+    "signals": ("audit.cli.signals", "List the signals, or explain one."),
+    "config": ("audit.cli.config", "Show or check the settings in force."),
+}
+
+
+class Foxing(click.Group):
+    """Loads a command's module when that command runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        found = importlib.import_module(COMMANDS[cmd_name][0]).command
+        assert isinstance(found, click.Command)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One line a command, from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Foxing, context_settings=CONTEXT)
+@click.version_option(package_name="foxing", prog_name="foxing")
+def foxing() -> None:
+    """Audit what language models are trained on, and write training shards that do something about it.
+
+    Rates are about corpora, at stated error rates. A score is never a verdict about one author.
+    """
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 over budget or mismatch, 2 could not do the job, 130 Ctrl-C."""
+    try:
+        foxing(standalone_mode=False)
+    except FoxingError as error:
+        _fail(str(error), 2)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted. Run the same command again to go on.", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+    except OSError as error:
+        _fail(
+            f"{error.filename or 'input or output'}: {error.strerror or error}. Check the path, rights and free space.",
+            2,
+        )
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"foxing: error: {printable(' '.join(message.split()))}", err=True)
+    sys.exit(code)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Answer
+
+Foxing = Callable[..., Answer]
+
+
+def test_config_shows_what_is_in_force(foxing: Foxing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "foxing.toml").write_text('text = "body"\n[check]\nbudget = { FX101 = 0.02 }\n')
+    monkeypatch.chdir(tmp_path)
+    shown = json.loads(foxing("config", settings=True).out)
+    assert shown["text"] == "body" and shown["check"]["budget"] == {"FX101": 0.02}
+    assert shown["from"] == str(tmp_path / "foxing.toml")
+    assert "FX101" in shown["rule"] and "ai_text" in shown["signal"]
+    assert json.loads(foxing("config").out)["text"] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("sead = 3", "Did you mean 'seed'?"),
+        ("[signal.diversity]\nmin_wrods = 3", "Did you mean 'min_words'?"),
+        ("[signal.diversty]\nmin_words = 3", "Did you mean 'diversity'?"),
+        ("[rule.FX101]\nwhen = 'no_such_signal.x > 1'", "FX101"),
+    ],
+)
+def test_config_check_exits_2_on_what_does_not_fit(foxing: Foxing, tmp_path: Path, content: str, words: str) -> None:
+    path = tmp_path / "foxing.toml"
+    path.write_text(content)
+    answer = foxing("config", "--check", "--config", path, settings=True)
+    assert answer.code == 2 and words in answer.err
+    path.write_text("seed = 4")
+    assert foxing("config", "--check", "--config", path, settings=True).out == f"{path}: ok\n"
