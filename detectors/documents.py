@@ -32,7 +32,12 @@ def as_large_binary(column: pa.Array) -> pa.LargeBinaryArray:
         return pa.nulls(len(column), pa.large_binary())
     if kind == pa.string_view() or kind == pa.binary_view():
         column = column.cast(pa.large_binary() if kind == pa.binary_view() else pa.large_string())
-    elif not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+    elif not (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+    ):
         raise TypeError(f"{kind} does not hold text")
     return column.cast(pa.large_binary())
 

@@ -1,17 +1,17 @@
-"""The contracts between foxing's parts: a device, a signal and what it measures, a mergeable sketch."""
+"""The contracts between foxing's parts: a device, a signal, and what it measures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from detectors.documents import Documents
 
-__all__ = ["Device", "Measure", "Signal", "Sketch"]
+__all__ = ["Device", "Measure", "Signal"]
 
 
 class Device(Enum):
@@ -63,16 +63,3 @@ class Signal(Protocol):
     def load(self, device: Device) -> Measure:
         """Load models and tables, once per worker, and return the function that measures a batch."""
         ...
-
-
-class Sketch(Protocol):
-    """A bounded summary of a corpus. `merge` is associative and commutative, so worker count never changes it."""
-
-    def update(self, batch: pa.RecordBatch) -> None: ...
-
-    def merge(self, other: Self) -> None: ...
-
-    def to_bytes(self) -> bytes: ...
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self: ...
