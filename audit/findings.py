@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ from detectors.errors import FindingsError, OutputError
 if TYPE_CHECKING:
     import polars as pl
 
+    from detectors.protocols import Signal
+
 __all__ = [
     "FORMAT_VERSION",
     "FailedShard",
@@ -28,6 +30,7 @@ __all__ = [
     "PartWriter",
     "ShardRecord",
     "SignalRecord",
+    "empty_part",
     "part_path",
     "read_identity",
     "write_json",
@@ -360,6 +363,25 @@ class Findings:
             raise FindingsError(
                 f"{path}: is missing or torn. Run foxing scan again: it makes what is missing."
             ) from error
+
+
+def empty_part(signals: Iterable[Signal]) -> pl.DataFrame:
+    """A part without rows, with the columns that findings of these signals would have: to check rules against."""
+    import polars as pl
+
+    frame = pl.DataFrame(
+        {
+            "shard": pl.Series([], dtype=pl.String),
+            "row": pl.Series([], dtype=pl.Int64),
+            "source": pl.Series([], dtype=pl.String),
+            "unmeasured": pl.Series([], dtype=pl.UInt32),
+            "errors": pl.Series([], dtype=pl.List(pl.String)),
+        }
+    )
+    structs = [
+        pl.Series(signal.name, pl.from_arrow(pa.array([], pa.struct(list(signal.schema))))) for signal in signals
+    ]
+    return frame.with_columns(*structs)
 
 
 def _strings(table: pa.Table, name: str) -> Any:

@@ -131,7 +131,9 @@ def _join(parts: list[pa.LargeBinaryArray]) -> pa.LargeBinaryArray:
     # pyarrow 26: binary_join_element_wise(null_handling="skip") drops rows that are null throughout.
     rows, width = len(parts[0]), len(parts)
     by_row = np.arange(rows)[:, None] + np.arange(width)[None, :] * rows
-    return _gather(pa.array(np.repeat(np.arange(rows), width)), pa.concat_arrays(parts).take(pa.array(by_row.ravel())), rows)
+    return _gather(
+        pa.array(np.repeat(np.arange(rows), width)), pa.concat_arrays(parts).take(pa.array(by_row.ravel())), rows
+    )
 
 
 def _chat(column: pa.Array, name: str, uri: str) -> tuple[pa.LargeBinaryArray, pa.LargeBinaryArray]:

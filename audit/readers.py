@@ -26,6 +26,7 @@ __all__ = ["Format", "Group", "Reader", "ShardError", "open_reader"]
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _BATCH_BYTES = 8 << 20
+_READ_BYTES = 1 << 20  # without it a column chunk is read whole, however large its row group
 _MAX_BATCH_ROWS = 4096
 _COMPRESSIONS = (".gz", ".zst", ".zstd")
 
@@ -154,10 +155,14 @@ class ParquetReader:
     def _file(self) -> Iterator[pq.ParquetFile]:
         try:
             if is_remote(self.uri):
-                with open_binary(self.uri) as handle, pq.ParquetFile(handle, pre_buffer=False) as file:
+                with (
+                    open_binary(self.uri) as handle,
+                    pq.ParquetFile(handle, pre_buffer=False, buffer_size=_READ_BYTES) as file,
+                ):
                     yield file
             else:
-                with pq.ParquetFile(self.uri.removeprefix("file://"), pre_buffer=False) as file:
+                path = self.uri.removeprefix("file://")
+                with pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BYTES) as file:
                     yield file
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, FileNotFoundError | PermissionError):

@@ -18,8 +18,8 @@ _SHORT = 4
 
 def signal_config(signal: Signal) -> dict[str, object]:
     """The settings of a signal as JSON-ready values."""
-    assert dataclasses.is_dataclass(signal) and not isinstance(signal, type)
-    return {key: _plain(value) for key, value in dataclasses.asdict(signal).items()}
+    fields: dict[str, object] = dataclasses.asdict(signal)  # type: ignore[call-overload]  # a protocol cannot demand it
+    return {key: _plain(value) for key, value in fields.items()}
 
 
 def _plain(value: object) -> object:

@@ -15,12 +15,17 @@ from audit.cli.options import CONTEXT, Session, common
 @common
 def command(session: Session, check: bool) -> None:
     """Show the settings in force, as JSON, with the file they come from."""
-    from audit.rules import rules_from
+    from audit.calibrate import calibrated
+    from audit.findings import empty_part
+    from audit.rules import applicable, rules_from
     from audit.scan import build_signals
 
     config = session.config
     signals = build_signals(config)
     rules = rules_from(config.rules)
+    schema = calibrated(empty_part(signals)).schema
+    for rule in rules:
+        applicable(rule, schema)
     where = str(config.path) if config.path else "defaults (no foxing.toml or [tool.foxing] found)"
     if check:
         session.result(f"{where}: ok")

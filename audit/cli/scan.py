@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from audit.estimate import Estimate
     from audit.scan import ScanResult
 
+_RATE_BYTES = 20_000_000
 EXAMPLES = """\b
 Examples:
   foxing scan corpus/ -o audit
@@ -91,26 +92,34 @@ def _configured(config: Config, chosen: Mapping[str, object]) -> Config:
 def _describe(result: ScanResult, directory: Path) -> str:
     findings = result.findings
     names = ", ".join(signal.name for signal in findings.measured)
-    lines = [f"{findings.rows:,} rows in {len(findings.shards)} shards: {names}"]
+    lines = [f"{findings.rows:,} rows in {_count(len(findings.shards), 'shard')}: {names}"]
     if result.measured_rows:
-        rate = result.text_bytes / 1e6 / max(result.cpu_s, 1e-9)
+        # Compiling kernels drowns the rate of a small corpus.
+        large = result.text_bytes >= _RATE_BYTES
+        rate = f" ({result.text_bytes / 1e6 / result.cpu_s:,.1f} MB/s a worker)" if large else ""
         lines.append(
             f"measured now: {result.measured_rows:,} rows, {result.text_bytes / 1e6:,.1f} MB of text "
-            f"in {result.wall_s:.1f} s ({rate:,.1f} MB/s a worker)"
+            f"in {result.wall_s:.1f} s{rate}"
         )
     else:
         lines.append("measured now: nothing, all findings were there")
     if result.faults:
         lines.append(f"{result.faults:,} measurements failed on single rows; foxing check counts them under FX901")
     if findings.failed:
-        lines.append(f"{len(findings.failed)} shards could not be read (named below); the others are complete")
+        lines.append(
+            f"{_count(len(findings.failed), 'shard')} could not be read (named below); the others are complete"
+        )
     lines += [f"signature {findings.signature()}", f"findings in {directory}. Next: foxing check {directory}"]
     return "\n".join(lines)
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _describe_estimate(found: Estimate) -> str:
     return (
-        f"{found.shards:,} shards, {found.rows:,} rows{'' if found.rows_exact else ' (estimated)'}, "
+        f"{_count(found.shards, 'shard')}, {found.rows:,} rows{'' if found.rows_exact else ' (estimated)'}, "
         f"{found.text_bytes / 1e6:,.1f} MB of text\n"
         f"time: {found.wall_s:,.0f} s with {found.workers} workers ({found.rate_mb_s:,.1f} MB/s a worker, "
         f"timed on {found.sample_rows:,} rows)\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 
@@ -67,10 +68,10 @@ def main() -> None:
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted. Run the same command again to go on.", 130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
     except OSError as error:
+        if error.errno == errno.EPIPE or "Broken pipe" in str(error):
+            sys.stderr.close()
+            sys.exit(141)
         _fail(
             f"{error.filename or 'input or output'}: {error.strerror or error}. Check the path, rights and free space.",
             2,

@@ -24,7 +24,7 @@ def test_file_is_found_above_the_working_directory(
     top = f"[{head.rstrip('.')}]\n" if head else ""
     (tmp_path / name).write_text(
         f'{top}text = "body"\nsignals = ["diversity"]\n[{head}check]\nstrict = true\nbudget = {{ FX101 = 0.02 }}\n'
-        f'[{head}signal.diversity]\nmin_words = 20\n[{head}rule.FX201]\nbudget = 1\n'
+        f"[{head}signal.diversity]\nmin_words = 20\n[{head}rule.FX201]\nbudget = 1\n"
     )
     (tmp_path / "a" / "b").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a" / "b")
@@ -40,7 +40,7 @@ def test_file_is_found_above_the_working_directory(
     [
         ('txt = "a"', r"unknown key 'txt'. Did you mean 'text'\?"),
         ("[check]\nstrikt = true", r"unknown key 'check.strikt'. Did you mean 'check.strict'\?"),
-        ('[chekc]\nstrict = true', r"Did you mean 'check'\?"),
+        ("[chekc]\nstrict = true", r"Did you mean 'check'\?"),
         ("seed = true", "seed = True is not a whole number"),
         ("signals = 'a'", "is not a list of a string"),
         ('[check]\nbudget = { FX101 = "x" }', "is not a table of a number"),

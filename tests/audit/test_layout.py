@@ -28,7 +28,9 @@ def test_layout_is_found_by_convention(names: list[str], kind: Kind, columns: tu
 
 
 def test_missing_text_column_lists_what_there_is_and_how_to_name_it() -> None:
-    with pytest.raises(ShardError, match=r"a\.parquet: no column 'text' \(has: body_html, id\)\. Set text = ") as caught:
+    with pytest.raises(
+        ShardError, match=r"a\.parquet: no column 'text' \(has: body_html, id\)\. Set text = "
+    ) as caught:
         find_layout(["body_html", "id"], "a.parquet")
     assert caught.value.code == "FX902"
     with pytest.raises(ShardError, match="no column 'txet'"):
@@ -37,12 +39,23 @@ def test_missing_text_column_lists_what_there_is_and_how_to_name_it() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.dictionary(pa.int8(), pa.string())],
+    [
+        pa.string(),
+        pa.large_string(),
+        pa.string_view(),
+        pa.binary(),
+        pa.large_binary(),
+        pa.dictionary(pa.int8(), pa.string()),
+    ],
     ids=str,
 )
 def test_every_arrow_text_type_is_read_alike(kind: pa.DataType) -> None:
     values = ["a", None, "", "größe"]
-    column = pa.array(values).cast(kind) if not pa.types.is_dictionary(kind) else pa.array(values).dictionary_encode().cast(kind)
+    column = (
+        pa.array(values).cast(kind)
+        if not pa.types.is_dictionary(kind)
+        else pa.array(values).dictionary_encode().cast(kind)
+    )
     batch = documents(pa.record_batch({"text": column}).slice(1))
     assert batch.column("text").to_pylist() == [None, b"", "größe".encode()]
 
@@ -67,7 +80,11 @@ def test_answers_are_joined_and_the_answer_is_the_response() -> None:
 def test_chat_response_is_what_the_assistant_said() -> None:
     said = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
     rows = [
-        [{"role": "user", "content": "hi"}, {"role": "Assistant", "content": "hello"}, {"role": "assistant", "content": "more"}],
+        [
+            {"role": "user", "content": "hi"},
+            {"role": "Assistant", "content": "hello"},
+            {"role": "assistant", "content": "more"},
+        ],
         [],
         None,
         [{"role": "user", "content": "alone"}],
@@ -80,7 +97,9 @@ def test_chat_response_is_what_the_assistant_said() -> None:
 
 def test_sharegpt_names_are_chat_too() -> None:
     kind = pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())]))
-    batch = pa.record_batch({"conversations": pa.array([[{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]], kind)})
+    batch = pa.record_batch(
+        {"conversations": pa.array([[{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]], kind)}
+    )
     assert documents(batch).column("response").to_pylist() == [b"a"]
 
 

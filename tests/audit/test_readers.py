@@ -113,13 +113,20 @@ def test_jsonl_keeps_invalid_utf8_as_bytes(tmp_path: Path) -> None:
     st.lists(
         st.dictionaries(
             st.sampled_from(["a", "b", "c"]),
-            st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text() | st.lists(st.integers(0, 9)),
+            st.none()
+            | st.booleans()
+            | st.integers(-(2**70), 2**70)
+            | st.floats(allow_nan=False)
+            | st.text()
+            | st.lists(st.integers(0, 9)),
         ),
         min_size=1,
         max_size=20,
     ).filter(any)
 )
-def test_jsonl_columns_hold_every_value(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]]) -> None:
+def test_jsonl_columns_hold_every_value(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]]
+) -> None:
     path = tmp_path_factory.mktemp("jsonl") / "a.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows))
     reader = JsonLinesReader(str(path))

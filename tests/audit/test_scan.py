@@ -183,7 +183,11 @@ def test_bytes_torn_in_the_middle_fail_that_shard_only(corpus: Path, tmp_path: P
     ("make", "error", "words"),
     [
         (lambda d: write_texts(d / "in.parquet", []), InputError, "no rows in all"),
-        (lambda d: write_parquet(d / "in.parquet", pa.table({"text": pa.array([1, 2])})), InputError, "int64, not text"),
+        (
+            lambda d: write_parquet(d / "in.parquet", pa.table({"text": pa.array([1, 2])})),
+            InputError,
+            "int64, not text",
+        ),
         (lambda d: write_parquet(d / "in.parquet", pa.table({"body": pa.array([1, 2])})), InputError, "'body'"),
         (lambda d: (d / "in.parquet").touch(), InputError, "0 bytes"),
     ],

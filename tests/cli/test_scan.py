@@ -19,7 +19,7 @@ def test_scan_says_what_was_measured_and_what_comes_next(foxing: Foxing, tmp_pat
     write_texts(tmp_path / "a.parquet", list(texts(30)))
     answer = foxing("scan", tmp_path / "a.parquet", "-o", tmp_path / "out", *LIGHT)
     assert answer.code == 0 and answer.err == ""
-    assert "30 rows in 1 shards: document" in answer.out
+    assert "30 rows in 1 shard: document" in answer.out
     assert "signature foxing:" in answer.out and "|seed:17" in answer.out
     assert f"foxing check {tmp_path / 'out'}" in answer.out
     again = foxing("scan", tmp_path / "a.parquet", "-o", tmp_path / "out", *LIGHT)
@@ -66,7 +66,7 @@ def test_a_shard_that_cannot_be_read_exits_2_but_the_others_stay(foxing: Foxing,
     (tmp_path / "d" / "b.parquet").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     answer = foxing("scan", tmp_path / "d", "-o", tmp_path / "out", *LIGHT)
     assert answer.code == 2
-    assert "30 rows in 1 shards" in answer.out and "git lfs pull" in answer.err
+    assert "30 rows in 1 shard" in answer.out and "git lfs pull" in answer.err
     assert (tmp_path / "out" / "scan.json").exists()
 
 
@@ -75,7 +75,7 @@ def test_dry_run_predicts_and_writes_nothing(foxing: Foxing, tmp_path: Path) -> 
     write_texts(tmp_path / "a.parquet", list(found))
     answer = foxing("scan", tmp_path / "a.parquet", "-o", tmp_path / "out", "--dry-run", *LIGHT)
     assert answer.code == 0 and not (tmp_path / "out").exists()
-    assert "1 shards, 3,000 rows, " in answer.out and "nothing was written" in answer.out
+    assert "1 shard, 3,000 rows, " in answer.out and "nothing was written" in answer.out
     told = float(answer.out.split("rows, ")[1].split(" MB")[0])
     assert told == pytest.approx(sum(map(len, found)) / 1e6, rel=0.2, abs=0.1)
 
@@ -98,7 +98,7 @@ def test_standard_input_is_jsonl_and_is_kept_so_that_it_can_be_curated(
 ) -> None:
     lines = "".join(json.dumps({"text": text}) + "\n" for text in texts(5)).encode()
     monkeypatch.setattr("sys.stdin", Pipe(lines))
-    assert "5 rows in 1 shards" in foxing("scan", "-", "-o", tmp_path / "out", *LIGHT).out
+    assert "5 rows in 1 shard" in foxing("scan", "-", "-o", tmp_path / "out", *LIGHT).out
     assert (tmp_path / "out" / "stdin.jsonl").read_bytes() == lines
     monkeypatch.setattr("sys.stdin", Pipe(lines))
     assert "all findings were there" in foxing("scan", "-", "-o", tmp_path / "out", *LIGHT).out

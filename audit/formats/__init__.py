@@ -1,0 +1,98 @@
+"""Renders an assessment: for people, for programs, for a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from detectors import registry
+from detectors.errors import PluginError
+
+if TYPE_CHECKING:
+    from audit.assess import Assessment, Result
+    from audit.prevalence import Interval
+
+__all__ = ["FORMATS", "Render", "View", "count", "interval", "percent", "plain", "render", "row_values", "what"]
+
+FORMATS: Final = "foxing.formats"
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
+
+
+@dataclass(frozen=True)
+class View:
+    """How to render, as far as it is a matter of taste.
+
+    Attributes:
+        color: terminal colours are wanted.
+        statistics: tables by source, for all rules.
+    """
+
+    color: bool = False
+    statistics: bool = False
+
+
+Render = Callable[["Assessment", View], str]
+"""A format: the whole output as text, without a final newline. Registered under `foxing.formats`."""
+
+
+def render(name: str, assessment: Assessment, view: View | None = None) -> str:
+    """Render in the format registered as `name`.
+
+    Raises:
+        PluginError: no such format, or one that is not callable.
+    """
+    found = registry.load(FORMATS, name)
+    if not callable(found):
+        raise PluginError(f"format {name!r} is {found!r}, not a function. Register the function itself.")
+    return str(found(assessment, view or View()))
+
+
+def plain(text: str) -> str:
+    """Text from data on one line: control, bidirectional and surrogate characters become a replacement character.
+
+    `##[` is broken up, because continuous integration takes it for a command anywhere on a line.
+    """
+    return _UNPRINTABLE.sub("\ufffd", text).replace("##[", "# #[")
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with two or three significant digits; never 0 or 100 unless it is."""
+    value = 100 * share
+    if value == 0 or value == 100:
+        return f"{value:.0f} %"
+    if value < 0.01:
+        return "< 0.01 %"
+    if value > 99.99:
+        return "> 99.99 %"
+    return f"{value:.2f} %" if value < 10 or value > 99 else f"{value:.1f} %"
+
+
+def count(number: int, unit: str) -> str:
+    """`1 shard`, `3 shards`."""
+    return f"{number:,} {unit if number == 1 else unit + 's'}"
+
+
+def interval(found: Interval | None) -> str:
+    """An interval in percent, such as `1.20 % to 3.40 %`."""
+    return "" if found is None else f"{percent(found.low)} to {percent(found.high)}"
+
+
+def row_values(values: object) -> str:
+    """What a rule read on one row: `ai_text.p_human=0.0004`."""
+    assert isinstance(values, dict)
+    pieces = (
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
+    )
+    return plain(" ".join(pieces))
+
+
+def what(result: Result) -> str:
+    """A result in one sentence, with n and interval."""
+    counted = f"{result.hits:,} of {count(result.n, result.judged.value)}"
+    if result.share is None:
+        return f"{result.reason} ({counted} hit)" if result.n else str(result.reason)
+    if result.corrected:
+        return f"an estimated {percent(result.share)} (95 % interval {interval(result.interval)}; {counted} flagged)"
+    return f"{percent(result.share)} (95 % interval {interval(result.interval)}), {counted}"

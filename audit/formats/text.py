@@ -1,0 +1,135 @@
+"""An assessment for people: verdict first, then one line a rule, then where and the worst rows.
+
+No line begins with a value from data, because continuous integration takes a line that begins with `::` for a command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from audit.assess import Verdict
+from audit.formats import View, count, interval, percent, plain, row_values, what
+
+if TYPE_CHECKING:
+    from audit.assess import Assessment, Result
+
+__all__ = ["render"]
+
+_COLORS = {Verdict.OVER: "31;1", Verdict.WITHIN: "32", Verdict.NO_ESTIMATE: "33", Verdict.NOT_APPLICABLE: "2"}
+_ID = 5
+_TOP_SOURCES = 5
+_TOP_ROWS = 3
+
+
+def render(assessment: Assessment, view: View) -> str:
+    """The whole report as lines of text, without a final newline."""
+    blocks = [_headline(assessment), _table(assessment, view)]
+    blocks += [_details(result, view) for result in assessment.over]
+    if view.statistics:
+        blocks += [_statistics(assessment)]
+    blocks.append([*_corpus(assessment), f"signature {plain(assessment.signature)}"])
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def _headline(assessment: Assessment) -> list[str]:
+    lines = [f"cannot be read: {plain(failed.message)} ({failed.code})" for failed in assessment.failed]
+    over = assessment.over
+    if over:
+        names = ", ".join(f"{result.rule.id} {plain(result.rule.name)}" for result in over)
+        return [*lines, f"Over budget: {names}."]
+    if assessment.failed:
+        return [*lines, "Every rule is within budget on what could be read."]
+    return [*lines, "Every rule is within budget."]
+
+
+def _table(assessment: Assessment, view: View) -> list[str]:
+    rows = [("rule", "", "verdict", "budget", "found", "95 % interval", "hits of n")]
+    for result in assessment.results:
+        rows.append(
+            (
+                result.rule.id,
+                plain(result.rule.name),
+                result.verdict.value,
+                percent(result.rule.budget),
+                percent(result.share) if result.share is not None else "-",
+                interval(result.interval) or plain(result.reason or ""),
+                f"{result.hits:,} of {count(result.n, result.judged.value)}" if result.n else "-",
+            )
+        )
+    lines = _aligned(rows)
+    if not view.color:
+        return lines
+    colored = (
+        f"\x1b[{_COLORS[result.verdict]}m{line[:_ID]}\x1b[0m{line[_ID:]}"
+        for line, result in zip(lines[1:], assessment.results, strict=True)
+    )
+    return [lines[0], *colored]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _details(result: Result, view: View) -> list[str]:
+    lines = [f"{result.rule.id} {plain(result.rule.name)}: {what(result)}; budget {percent(result.rule.budget)}"]
+    if result.by_words is not None and result.by_words.share is not None:
+        lines.append(f"  by words: {percent(result.by_words.share)} ({interval(result.by_words.interval)})")
+    if len(result.sources) > 1 and not view.statistics:
+        lines += ["  sources, highest first:", *(f"  - {line}" for line in _by_source(result, _TOP_SOURCES))]
+    if result.worst:
+        lines.append(f"  worst {result.judged.value}s:")
+    for case in result.worst[:_TOP_ROWS]:
+        place = plain(case.uri) if case.row is None else f"{plain(case.uri)} row {case.row}"
+        lines.append(f"  - {place}: {plain(case.message) or row_values(case.values)}")
+    lines.append(f"  what this means and what to do: foxing rule {result.rule.id}")
+    return lines
+
+
+def _by_source(result: Result, top: int | None) -> Iterator[str]:
+    shown = result.sources[:top]
+    yield from _aligned(
+        [
+            (
+                plain(source.source),
+                percent(source.share) if source.share is not None else "no estimate",
+                f"({interval(source.interval)})" if source.interval else "",
+                f"{source.hits:,} of {source.n:,}",
+            )
+            for source in shown
+        ]
+    )
+    if len(result.sources) > len(shown):
+        yield f"and {len(result.sources) - len(shown):,} more sources (--statistics lists them)"
+
+
+def _statistics(assessment: Assessment) -> list[str]:
+    lines = []
+    for result in assessment.results:
+        if result.sources and result.n:
+            lines.append(f"{result.rule.id} {plain(result.rule.name)} by source")
+            lines += [f"  - {line}" for line in _by_source(result, None)]
+    return lines
+
+
+def _corpus(assessment: Assessment) -> Iterator[str]:
+    total = assessment.total
+    size = f"{total.words:,} words, {total.bytes / 1e6:,.1f} MB of text" if total.bytes else "sizes not measured"
+    where = f"{count(assessment.shards, 'shard')} and {count(len(assessment.sources), 'source')}"
+    yield f"{count(total.rows, 'row')} in {where}: {size}"
+    faults = [
+        f"{number:,} {name}"
+        for name, number in (
+            ("null", total.nulls),
+            ("with a signal that failed", total.errors),
+            ("not valid UTF-8 (measured all the same)", total.invalid_utf8),
+            ("too short or foreign for the detector", total.abstained),
+            ("unlike its training texts", total.out_of_support),
+        )
+        if number
+    ]
+    if faults:
+        yield f"of them {', '.join(faults)}"
+    if any(result.corrected for result in assessment.results):
+        yield "A flag proves nothing about one text or its author: shares are estimates over many documents."

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from audit.assess import Assessment, Judged, Result, Verdict, assess
+from audit.findings import FailedShard
+from audit.rules import DEFAULTS, Rule, find, rules_from
+from detectors.ai_text.calibration import ErrorRate
+from detectors.errors import ConfigError
+from tests.audit.judging import Row, Tables, document, row, write_findings
+
+TABLES = Tables()
+
+
+def judged(assessment: Assessment, rule_id: str) -> Result:
+    return next(result for result in assessment.results if result.rule.id == rule_id)
+
+
+def corpus(flagged: int, clean: int, abstained: int = 0) -> list[Row]:
+    return [*[row(3.0)] * flagged, *[row(0.0)] * clean, *[row(None)] * abstained]
+
+
+def test_machine_written_compares_the_lower_bound_of_the_corrected_share(tmp_path: Path) -> None:
+    findings = write_findings(tmp_path, {"a": corpus(60, 140, 20)})
+    result = judged(assess(findings, DEFAULTS, tables=TABLES), "FX101")
+    assert (result.n, result.hits, result.counted, result.corrected) == (200, 60, 0.3, True)
+    assert result.share == pytest.approx((0.3 - 0.0075) / (0.75 - 0.0075))
+    assert result.interval is not None and result.share is not None
+    assert result.interval.low < result.share < result.interval.high
+    between = (result.interval.low + result.share) / 2
+    for budget, strict, verdict in (
+        (result.interval.low - 0.001, False, Verdict.OVER),
+        (between, False, Verdict.WITHIN),
+        (between, True, Verdict.OVER),
+        (result.interval.high + 0.001, True, Verdict.WITHIN),
+    ):
+        found = assess(findings, DEFAULTS, budgets={"FX101": budget}, strict=strict, tables=TABLES)
+        assert judged(found, "FX101").verdict is verdict
+        assert found.exit_code == (1 if verdict is Verdict.OVER else 0)
+
+
+def test_other_rules_compare_the_counted_share(tmp_path: Path) -> None:
+    findings = write_findings(tmp_path, {"a": [row(hits=1), *[row()] * 99]})
+    for budget, verdict in ((0.01, Verdict.WITHIN), (0.0099, Verdict.OVER)):
+        for strict in (False, True):
+            found = assess(findings, DEFAULTS, budgets={"FX102": budget}, strict=strict, tables=TABLES)
+            result = judged(found, "FX102")
+            assert (result.verdict, result.share, result.corrected) == (verdict, 0.01, False)
+
+
+def test_a_machine_written_rule_of_another_shape_is_counted_not_corrected(tmp_path: Path) -> None:
+    findings = write_findings(tmp_path, {"a": corpus(1, 3)})
+    rules = rules_from({"FX101": {"when": "ai_text.score > 0.9"}})
+    result = judged(assess(findings, rules, tables=TABLES), "FX101")
+    assert (result.share, result.corrected, result.hits) == (0.25, False, 1)
+
+
+def test_nothing_measurable_is_no_estimate_and_fails_only_when_strict(tmp_path: Path) -> None:
+    findings = write_findings(tmp_path, {"a": corpus(0, 0, 5)})
+    result = judged(found := assess(findings, DEFAULTS, tables=TABLES), "FX101")
+    assert (result.verdict, result.share, result.n) == (Verdict.NO_ESTIMATE, None, 0)
+    assert result.reason and found.total.abstained == 5 and found.exit_code == 0
+    assert assess(findings, DEFAULTS, strict=True, tables=TABLES).exit_code == 1
+
+
+def test_a_detector_without_known_errors_gives_no_estimate(tmp_path: Path) -> None:
+    tables = Tables((ErrorRate("web", "human", 100, 1),))
+    result = judged(assess(write_findings(tmp_path, {"a": corpus(9, 1)}), DEFAULTS, tables=tables), "FX101")
+    assert result.verdict is Verdict.NO_ESTIMATE and result.counted == 0.9 and "labelled source" in str(result.reason)
+
+
+def test_words_weigh_the_share_by_words(tmp_path: Path) -> None:
+    findings = write_findings(tmp_path, {"a": [row(words=900, hits=1), *[row(words=100)] * 9]})
+    result = judged(assess(findings, DEFAULTS, tables=TABLES), "FX102")
+    assert result.share == 0.1 and result.by_words is not None and result.by_words.share == 0.5
+    assert result.by_words.n == 10 and result.by_words.interval is not None
+    assert result.by_words.interval.high - result.by_words.interval.low > 0.4  # one long document decides
+
+
+def test_sources_come_worst_first_with_their_own_intervals(tmp_path: Path) -> None:
+    rows = {
+        name: [row(hits=1, source=name)] * hits + [row(source=name)] * (50 - hits) for name, hits in SOURCES.items()
+    }
+    findings = write_findings(tmp_path, {"s": [r for part in rows.values() for r in part]}, by="source")
+    result = judged(assess(findings, DEFAULTS, tables=TABLES), "FX102")
+    assert [(s.source, s.n, s.hits) for s in result.sources] == [("web", 50, 40), ("forum", 50, 10), ("books", 50, 0)]
+    assert all(s.interval is not None and s.share is not None for s in result.sources)
+
+
+SOURCES = {"books": 0, "web": 40, "forum": 10}
+
+
+def test_worst_rows_are_bounded_and_ties_stay_in_corpus_order(tmp_path: Path) -> None:
+    shards = {"a": [row(2.5), row(4.0), row(0.0)], "b": [row(4.0), row(3.0), row(2.5)]}
+    findings = write_findings(tmp_path, shards)
+    result = judged(assess(findings, DEFAULTS, top=4, tables=TABLES), "FX101")
+    assert [(case.uri, case.row) for case in result.worst] == [
+        ("/data/a", 1),
+        ("/data/b", 0),
+        ("/data/b", 1),
+        ("/data/a", 0),
+    ]
+    assert result.worst[0].values == {"ai_text.p_human": pytest.approx(1e-4), "ai_text.margin": 4.0}
+    assert result.worst[0].source == "a"
+
+
+def test_unmeasured_rows_are_counted_over_all_rows(tmp_path: Path) -> None:
+    rows: list[Row] = [row(), row(), {}, {"document": document(), "ai_text": None, "error:ai_text": "ValueError: x"}]
+    found = assess(write_findings(tmp_path, {"a": rows}), DEFAULTS, tables=TABLES)
+    result = judged(found, "FX901")
+    assert (result.n, result.hits, result.verdict) == (4, 2, Verdict.OVER)
+    assert (found.total.nulls, found.total.errors) == (1, 1)
+
+
+def test_a_rule_without_its_signal_is_not_applicable_unless_selected_by_id(tmp_path: Path) -> None:
+    findings = write_findings(tmp_path, {"a": [row()]}, signals=("document", "residue"))
+    result = judged(assess(findings, DEFAULTS, select=["FX1"], tables=TABLES), "FX101")
+    assert (result.verdict, result.reason) == (Verdict.NOT_APPLICABLE, "not scanned: ai_text")
+    with pytest.raises(ConfigError, match=r"FX101: reads ai_text, which was not scanned\. Scan with --signals ai_text"):
+        assess(findings, DEFAULTS, select=["FX101"], tables=TABLES)
+
+
+def test_select_ignore_and_budgets_name_unknown_rules(tmp_path: Path) -> None:
+    findings = write_findings(tmp_path, {"a": [row()]})
+    found = assess(findings, DEFAULTS, select=["FX1", "FX9"], ignore=["FX90"], tables=TABLES)
+    assert [result.rule.id for result in found.results] == ["FX101", "FX102"]
+    with pytest.raises(ConfigError, match="Did you mean 'FX101'"):
+        assess(findings, DEFAULTS, budgets={"FX11": 0.1}, tables=TABLES)
+
+
+def test_a_column_of_another_type_is_found_over_shards(tmp_path: Path) -> None:
+    columns = {"a": {"id": "int64"}, "b": {"id": "string"}, "c": {"id": "int64", "new": "bool"}}
+    findings = write_findings(tmp_path, {name: [row()] for name in columns}, columns=columns)
+    result = judged(found := assess(findings, DEFAULTS, tables=TABLES), "FX902")
+    assert (result.judged, result.n, result.hits, result.verdict) == (Judged.SHARDS, 3, 1, Verdict.OVER)
+    assert [(case.uri, case.row) for case in result.worst] == [("/data/b", None)]
+    assert result.worst[0].message == "column 'id' is string, in most shards int64" and found.exit_code == 1
+
+
+def test_a_shard_that_failed_is_an_exit_2_whatever_the_rules_say(tmp_path: Path) -> None:
+    failed = FailedShard("/data/p.parquet", "FX903", "/data/p.parquet: is an LFS pointer.")
+    findings = write_findings(tmp_path, {"a": [row(hits=1)]}, failed=[failed])
+    found = assess(findings, DEFAULTS, tables=TABLES)
+    assert judged(found, "FX903").hits == 1 and judged(found, "FX903").n == 2 and judged(found, "FX904").hits == 0
+    assert found.exit_code == 2
+    assert assess(findings, DEFAULTS, select=["FX102"], budgets={"FX102": 1.0}, tables=TABLES).exit_code == 2
+
+
+def test_no_rows_at_all_is_an_exit_2(tmp_path: Path) -> None:
+    found = assess(write_findings(tmp_path, {"a": []}), DEFAULTS, tables=TABLES)
+    assert found.exit_code == 2 and judged(found, "FX101").verdict is Verdict.NOT_APPLICABLE
+
+
+def test_the_signature_names_the_rules_that_judged(tmp_path: Path) -> None:
+    findings = write_findings(tmp_path, {"a": [row()]})
+    everything, some = (assess(findings, DEFAULTS, select=s, tables=TABLES).signature for s in ([], ["FX1"]))
+    assert "|rules:" in everything and everything != some
+    assert everything == assess(findings, DEFAULTS, budgets={"FX101": 0.5}, tables=TABLES).signature
+
+
+def test_how_shards_are_split_changes_no_number(tmp_path: Path) -> None:
+    rows = [row(float(i % 5), words=i + 1, hits=i % 3) for i in range(60)]
+    whole = assess(write_findings(tmp_path / "w", {"a": rows}), DEFAULTS, tables=TABLES)
+    split = assess(write_findings(tmp_path / "s", {"a": rows[:7], "b": rows[7:]}), DEFAULTS, tables=TABLES)
+    for one, two in zip(whole.results, split.results, strict=True):
+        if one.judged is Judged.ROWS:
+            assert (one.n, one.hits, one.share, one.interval, one.by_words) == (
+                two.n, two.hits, two.share, two.interval, two.by_words,
+            )  # fmt: skip
+
+
+def test_a_rule_with_an_own_expression_is_judged_like_any_other(tmp_path: Path) -> None:
+    rules = [Rule("MY101", "short", "document.words < 50", budget=0.1), find(DEFAULTS, "FX901")]
+    found = assess(write_findings(tmp_path, {"a": [row(words=10), row(words=100)]}), rules, tables=TABLES)
+    assert [(r.rule.id, r.share, r.verdict.value) for r in found.results] == [
+        ("MY101", 0.5, "over"),
+        ("FX901", 0.0, "within"),
+    ]

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.assess import Assessment, Judged, Result, SourceShare, Verdict
+from audit.census import Counts, Tally
+from audit.findings import FailedShard
+from audit.formats import View, github, percent, plain, render, text
+from audit.formats import json as json_format
+from audit.prevalence import Estimate, Interval
+from audit.rules import DEFAULTS, Rule, find
+from audit.worst import Case, Scalar
+from detectors.errors import PluginError
+
+GOLDEN = Path(__file__).parent / "golden"
+DOCS = Path(__file__).parents[2] / "docs" / "json.md"
+SIGNATURE = "foxing:0.1.0|ai_text:1:9f2c|document:1:aa01|rules:7e10|corpus:41d8|seed:17"
+EVIL = "a\x1b[31m\r\n::set-env name=x::y%0A\u202e##[add-path]z,:\x00"
+
+
+def counts(rows: int) -> Counts:
+    rules = {"FX101": Tally(rows - 3, 40, 9000, 2500, 10**6), "FX102": Tally(rows, 0, 9000, 0, 10**6)}
+    return Counts(rows, 9000, 54000, 55000, 1, 2, 1, 2, 3, 4, {"ai_text": 2}, rules)
+
+
+def result(rule: Rule, verdict: Verdict, n: int, hits: int, **fields: object) -> Result:
+    share = hits / n if n else None
+    blank = Result(
+        rule, verdict, Judged.ROWS, n, hits, share, share, Interval(0.1, 0.3) if n else None, False, None, None, (), ()
+    )
+    return dataclasses.replace(blank, **fields)  # type: ignore[arg-type]
+
+
+def assessment(uri: str = "/data/web 01.parquet", source: str = "web", message: str = "Fetch it.") -> Assessment:
+    values: dict[str, Scalar] = {"ai_text.p_human": 0.000412, "note": source, "odd": float("nan"), "none": None}
+    machine = result(
+        find(DEFAULTS, "FX101"),
+        Verdict.OVER,
+        97,
+        40,
+        share=0.4567,
+        interval=Interval(0.31, 0.62),
+        corrected=True,
+        by_words=Estimate(0.31, Interval(0.2, 0.5), 97, 0.28),
+        sources=(
+            SourceShare(source, 50, 39, 0.9, Interval(0.7, 1.0)),
+            SourceShare("books", 47, 1, 0.0, Interval(0.0, 0.02)),
+            SourceShare("empty", 0, 0, None, None),
+        ),
+        worst=(
+            Case(uri, 12, source, values),
+            Case("/data/b.parquet", 0, "books", values),
+            Case(uri, 7, source, values),
+        ),
+    )
+    schema = result(
+        find(DEFAULTS, "FX902"),
+        Verdict.OVER,
+        3,
+        1,
+        judged=Judged.SHARDS,
+        worst=(Case("/data/b.parquet", None, None, {}, "column 'id' is string, in most shards int64"),),
+    )
+    return Assessment(
+        results=(
+            machine,
+            result(find(DEFAULTS, "FX102"), Verdict.WITHIN, 97, 0, interval=Interval(0.0, 0.038)),
+            result(find(DEFAULTS, "FX201"), Verdict.NOT_APPLICABLE, 0, 0, reason="not scanned: diversity"),
+            result(find(DEFAULTS, "FX901"), Verdict.WITHIN, 100, 1, share=0.01, interval=Interval(0.0018, 0.0545)),
+            schema,
+        ),
+        total=counts(100),
+        sources={"books": counts(47), source: counts(53)},
+        shards=3,
+        failed=(FailedShard("/data/lfs.parquet", "FX903", f"/data/lfs.parquet: is an LFS pointer. {message}"),),
+        signals=("document", "ai_text"),
+        strict=False,
+        signature=SIGNATURE,
+    )
+
+
+def clean() -> Assessment:
+    within = result(find(DEFAULTS, "FX102"), Verdict.WITHIN, 97, 0, interval=Interval(0.0, 0.038))
+    return dataclasses.replace(assessment(), results=(within,), failed=())
+
+
+CASES = {
+    "over.txt": ("text", assessment, View()),
+    "statistics.txt": ("text", assessment, View(statistics=True)),
+    "color.txt": ("text", assessment, View(color=True)),
+    "clean.txt": ("text", clean, View()),
+    "over.json": ("json", assessment, View()),
+    "over.github": ("github", assessment, View()),
+    "clean.github": ("github", clean, View()),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_output_is_as_recorded(name: str) -> None:
+    """`UPDATE_GOLDEN=1 pytest` records it anew; look at the difference before committing it."""
+    form, make, view = CASES[name]
+    found = render(form, make(), view) + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        (GOLDEN / name).write_text(found, "utf-8")
+    assert found == (GOLDEN / name).read_text("utf-8")
+
+
+def test_colours_are_used_only_when_asked_for() -> None:
+    assert "\x1b" not in render("text", assessment())
+    assert "\x1b[31;1mFX101\x1b[0m" in render("text", assessment(), View(color=True))
+
+
+def evil() -> Assessment:
+    found = assessment(uri=EVIL, source=EVIL, message=EVIL)
+    rules = [dataclasses.replace(r, rule=dataclasses.replace(r.rule, name=EVIL), reason=EVIL) for r in found.results]
+    return dataclasses.replace(found, results=tuple(rules), signature=EVIL)
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github"])
+def test_values_from_data_start_no_workflow_command(form: str) -> None:
+    allowed = re.compile(r"::(error|notice) (file=[^:,\n]*,)?title=[^:,\n]*::")
+    for line in re.split(r"[\r\n]", render(form, evil(), View(statistics=True))):
+        assert "##[" not in line
+        if line.lstrip().startswith("::"):
+            assert form == "github" and allowed.match(line), line
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github"])
+def test_values_from_data_print_no_control_characters(form: str) -> None:
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", render(form, evil(), View(statistics=True)))
+
+
+@given(st.text(), st.text(), st.text())
+def test_github_escapes_whatever_the_data_hold(uri: str, source: str, message: str) -> None:
+    lines = github.render(assessment(uri=uri, source=source, message=message), View()).splitlines()
+    assert len(lines) <= 5
+    for line in lines:
+        assert re.fullmatch(r"::(error|notice) (file=[^:,]*,)?title=[^:,]*::.*", line)
+        assert not re.search(r"%(?!25|0D|0A|3A|2C)", line)
+
+
+@given(st.text(), st.text())
+def test_json_survives_whatever_the_data_hold(uri: str, source: str) -> None:
+    found = json.loads(json_format.render(assessment(uri=uri, source=source), View()))
+    assert found["rules"][0]["worst"][0]["uri"] == uri and found["rules"][0]["worst"][0]["source"] == source
+    assert found["rules"][0]["worst"][0]["values"]["odd"] is None
+
+
+def test_every_key_of_the_json_is_documented() -> None:
+    found = json.loads(render("json", assessment()))
+    keys = {*found, *found["total"], *found["rules"][0], *found["rules"][0]["sources"][0], *found["failed"][0]}
+    keys |= {*found["rules"][0]["worst"][0], *found["rules"][0]["by_words"], *found["total"]["rules"]["FX101"]}
+    described = set(re.findall(r"`(\w+)`", DOCS.read_text("utf-8")))
+    assert keys <= described
+
+
+@given(st.floats(0, 1))
+def test_a_share_is_never_rounded_to_nothing_or_all(share: float) -> None:
+    assert (percent(share) == "0 %") == (share == 0) and (percent(share) == "100 %") == (share == 1)
+
+
+def test_plain_keeps_ordinary_text() -> None:
+    assert plain("naïve 漢字 👩‍👩‍👧 — a:b, 100 %") == "naïve 漢字 👩‍👩‍👧 — a:b, 100 %"
+    assert plain("a\r\n\tb\x1b[0m\u202ec##[x]") == "a\ufffdb\ufffd[0m\ufffdc# #[x]"
+
+
+def test_an_unknown_format_is_named() -> None:
+    with pytest.raises(PluginError, match=r"no format 'jsn'\. Did you mean 'json'"):
+        render("jsn", clean())
+
+
+def test_github_names_files_as_the_repository_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = github.render(assessment(uri=str(tmp_path / "data" / "a,b.parquet")), View())
+    assert "file=data/a%2Cb.parquet," in found and "file=/data/b.parquet," in found
+
+
+def test_text_says_what_was_found_with_n_interval_and_signature() -> None:
+    found = text.render(assessment(), View())
+    assert "Over budget: FX101 machine-written, FX902 schema." in found
+    assert "an estimated 45.7 % (95 % interval 31.0 % to 62.0 %; 40 of 97 rows flagged); budget 5.00 %" in found
+    assert SIGNATURE in found and "not scanned: diversity" in found

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.expressions import parse
+from audit.rules import DEFAULTS, Action, Rule, choose, decide, evaluate, find, rules_from, rules_hash
+from detectors.errors import ConfigError
+
+KIND = pl.Struct({"margin": pl.Float32, "p_human": pl.Float32})
+RESIDUE = pl.Struct({"hits": pl.Int32})
+
+
+def frame(p_human: list[float | None], hits: list[int | None] | None = None) -> pl.DataFrame:
+    size = len(p_human)
+    return pl.DataFrame(
+        {
+            "shard": ["a"] * size,
+            "row": pl.Series(range(size), dtype=pl.Int64),
+            "source": ["a"] * size,
+            "unmeasured": pl.Series([0] * size, dtype=pl.UInt32),
+            "errors": pl.Series([[]] * size, dtype=pl.List(pl.String)),
+            "ai_text": pl.Series([None if p is None else {"margin": 1.0, "p_human": p} for p in p_human], dtype=KIND),
+            "residue": pl.Series([None if h is None else {"hits": h} for h in hits or [0] * size], dtype=RESIDUE),
+        }
+    )
+
+
+def machine(action: Action = Action.REPORT) -> Rule:
+    return Rule("AA101", "machine", "ai_text.p_human <= 0.01", action)
+
+
+def leftover(action: Action = Action.REPORT) -> Rule:
+    return Rule("AA102", "leftover", "residue.hits > 0", action)
+
+
+values = st.none() | st.sampled_from([0.0, 0.005, 0.01, 0.5, 1.0])
+counts = st.none() | st.integers(0, 2)
+
+
+@given(st.lists(st.tuples(values, counts), min_size=1, max_size=20), st.booleans())
+def test_rules_lists_every_hit_in_rule_order_and_the_first_sets_the_action(
+    rows: list[tuple[float | None, int | None]], turned: bool
+) -> None:
+    rules = [machine(Action.DROP), leftover(Action.REPORT)]
+    rules = rules[::-1] if turned else rules
+    found = decide(frame([p for p, _ in rows], [h for _, h in rows]), rules)
+    for (p, hits), listed, action in zip(rows, found["rules"].to_list(), found["action"].to_list(), strict=True):
+        wanted = {"AA101": p is not None and p <= 0.01, "AA102": hits is not None and hits > 0}
+        expected = [rule for rule in rules if wanted[rule.id]]
+        assert listed == [rule.id for rule in expected]
+        assert action == (expected[0].action.value if expected else "keep")
+
+
+def test_null_never_matches_whatever_the_comparison() -> None:
+    rules = [Rule("AA101", "", "ai_text.p_human <= 2"), Rule("AA102", "", "NOT ai_text.p_human <= 0.01")]
+    found = decide(frame([None]), rules)
+    assert found["rules"].to_list() == [[]] and found["action"].to_list() == ["keep"]
+
+
+def test_no_rules_keeps_every_row_with_the_same_columns() -> None:
+    found = decide(frame([0.1, None]), [])
+    assert found["rules"].to_list() == [[], []] and found["rules"].dtype == pl.List(pl.String)
+    assert found["action"].to_list() == ["keep", "keep"]
+
+
+def test_deciding_keeps_rows_and_columns_as_they_are() -> None:
+    before = frame([0.1, None, 0.001])
+    after = decide(before, DEFAULTS[:2])
+    assert after.select(before.columns).equals(before) and after.columns[-2:] == ["rules", "action"]
+
+
+def test_a_rule_whose_signal_was_not_scanned_is_left_out() -> None:
+    scanned = frame([0.001]).drop("residue")
+    assert evaluate(scanned, [machine(), leftover()]).columns == ["AA101"]
+    assert decide(scanned, [leftover(Action.DROP)])["action"].to_list() == ["keep"]
+
+
+def test_rules_over_shards_have_no_column() -> None:
+    assert evaluate(frame([0.1]), [find(DEFAULTS, "FX903")]).height == 1
+    assert not evaluate(frame([0.1]), [find(DEFAULTS, "FX903")]).width
+
+
+@pytest.mark.parametrize(
+    ("when", "says"),
+    [
+        ("(SELECT 1) = 1", "may not use SELECT"),
+        ("row IN (SELECT row FROM self)", "may not use SELECT"),
+        ("EXISTS (SELECT 1)", "EXISTS"),
+        ("read_csv('/etc/passwd') = row", "read_csv"),
+        ("row = 1; DROP TABLE self", "';"),
+        ("row = 1 -- comment", "--"),
+        ("row /* x */ = 1", r"/\*"),
+        ("SUM(row) > 1", "SUM"),
+        ("COUNT(*) > 1", "COUNT"),
+        ("RANK() OVER (ORDER BY row) > 1", "RANK"),
+        ("row = 1 AS x", "may not use AS"),
+        ("row = ANY (errors)", "may not use ANY"),
+        ("row =", "not an expression"),
+        ("1 < 2", "reads no column"),
+        ("errors[1] = 'a'", r"\["),
+    ],
+)
+def test_only_expressions_over_one_row_are_accepted(when: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        decide(frame([0.1]), rules_from({"MY101": {"when": when}})[-1:])
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "ai_text.p_human BETWEEN 0 AND 0.01",
+        "row IN (1, 2) OR source LIKE 'web%'",
+        "COALESCE(ai_text.p_human, 1) < 0.5 AND NOT unmeasured > 0",
+        "CASE WHEN row > 1 THEN TRUE ELSE FALSE END",
+        '"ai_text"."p_human" IS NULL',
+        "ARRAY_LENGTH(errors) > 0",
+        "starts_with(shard, 'a''b')",
+    ],
+)
+def test_useful_expressions_work(when: str) -> None:
+    assert decide(frame([0.1, None]), rules_from({"MY101": {"when": when}})[-1:]).height == 2
+
+
+@pytest.mark.parametrize(
+    ("when", "says"),
+    [
+        ("ai_txt.p_human < 1", "no column 'ai_txt'.*Did you mean 'ai_text'"),
+        ("ai_text.p_humn < 1", "no field 'p_humn' in 'ai_text'.*Did you mean 'p_human'"),
+        ("ai_text.p_human.x < 1", "'ai_text.p_human' has no fields"),
+        ("row", "is Int64, not true or false"),
+    ],
+)
+def test_a_wrong_name_or_type_is_named_with_the_nearest(when: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        decide(frame([0.1]), [Rule("MY101", "mine", when)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"my1": {"when": "row > 1"}}, "two capital letters and three digits"),
+        ({"MY101": {}}, "needs `when`"),
+        ({"FX101": {"bugdet": 0.1}}, "unknown key 'bugdet'. Did you mean 'budget'"),
+        ({"FX101": {"budget": 2}}, "not a share"),
+        ({"FX101": {"budget": True}}, "not a share"),
+        ({"FX101": {"action": "drpo"}}, "no action 'drpo'. Did you mean 'drop'"),
+        ({"FX101": {"when": " "}}, "`when` is empty"),
+        ({"FX101": {"when": 3}}, "not a string"),
+        ({"FX903": {"when": "row > 1"}}, "looks at shards"),
+        ({"FX101": {"worst": "(SELECT 1)"}}, "FX101"),
+    ],
+)
+def test_a_wrong_rule_table_says_what_to_do(changes: dict[str, dict[str, object]], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        rules_from(changes)
+
+
+def test_configuration_changes_single_fields_and_adds_rules() -> None:
+    rules = rules_from({"FX101": {"action": "drop"}, "MY101": {"when": "row > 1", "budget": 0.5}})
+    assert find(rules, "FX101") == Rule(**{**vars(DEFAULTS[0]), "action": Action.DROP})
+    assert rules[-1] == Rule("MY101", "MY101", "row > 1", Action.REPORT, 0.5)
+    assert [rule.id for rule in rules[:-1]] == [rule.id for rule in DEFAULTS]
+
+
+def test_choosing_is_by_prefix() -> None:
+    assert [rule.id for rule in choose(DEFAULTS, ["FX1"])] == ["FX101", "FX102"]
+    assert [rule.id for rule in choose(DEFAULTS, ["FX1", "FX2"], ["FX102"])] == ["FX101", "FX201", "FX202"]
+    assert choose(DEFAULTS) == DEFAULTS
+    with pytest.raises(ConfigError, match="no rule begins with 'FX7'"):
+        choose(DEFAULTS, ["FX7"])
+
+
+def test_an_unknown_id_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'FX101'"):
+        find(DEFAULTS, "FX11")
+
+
+def test_the_hash_covers_what_decides_and_nothing_else() -> None:
+    assert rules_hash(DEFAULTS) == rules_hash(rules_from({"FX101": {"budget": 0.5, "name": "x", "worst": "row"}}))
+    assert rules_hash(DEFAULTS) != rules_hash(rules_from({"FX101": {"when": "ai_text.p_human <= 0.001"}}))
+    assert rules_hash(DEFAULTS) != rules_hash(rules_from({"FX101": {"action": "drop"}}))
+    assert rules_hash(DEFAULTS) != rules_hash(DEFAULTS[::-1])
+
+
+def test_every_default_explains_itself_and_parses() -> None:
+    for rule in DEFAULTS:
+        assert {"What", "Why", "What to do"} <= {line.partition(":")[0] for line in rule.explanation.splitlines()}
+        for sql in filter(None, (rule.when, rule.worst)):
+            parse(sql, rule.id)
+        assert 0 <= rule.budget < 1 and rule.action is Action.REPORT
+        assert "diversity.ttr" not in rule.when
+
+
+def test_default_rules_fit_the_fields_of_the_signals() -> None:
+    from audit.rules import applicable
+    from detectors.diversity import Diversity
+    from detectors.residue import Residue
+
+    empty = {s.name: pl.DataFrame(s.schema.empty_table()).schema for s in (Diversity, Residue)}
+    schema = pl.Schema({name: pl.Struct(dict(fields)) for name, fields in empty.items()})
+    assert all(applicable(find(DEFAULTS, rule_id), schema) for rule_id in ("FX102", "FX201", "FX202"))
