@@ -1,0 +1,48 @@
+# make demo    a tour on a small corpus, offline after the install     make test     the whole test suite
+# make check   style, types, import contracts                          make clean    remove what these made
+# Another Python (3.11 or newer): make demo PYTHON=python3.13
+
+PYTHON = python3
+VENV = .venv
+BIN = $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+CORPUS = samples/corpus/translated.jsonl.gz
+
+.PHONY: demo test check clean
+.DELETE_ON_ERROR:
+
+demo: $(CORPUS)
+	@FOXING=$(BIN)/foxing PYTHON=$(BIN)/python sh samples/demo.sh
+
+test: $(VENV)/.test-tools
+	@$(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.test-tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) out samples/corpus build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The last file that make_samples.py writes stands for the whole corpus.
+$(CORPUS): samples/make_samples.py samples/machine_text.py samples/machine_text.txt samples/question_answers.py $(VENV)/.base
+	@echo "Making the sample corpus in samples/corpus ..."
+	@$(BIN)/python samples/make_samples.py samples/corpus
+
+$(VENV)/.base: pyproject.toml constraints.txt $(VENV)/pyvenv.cfg
+	@echo "Installing foxing into $(VENV) ..."
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.test-tools: $(VENV)/.base
+	@echo "Installing what the tests need into $(VENV) ..."
+	@$(INSTALL) --editable '.[test]'
+	@touch $@
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than Python 3.11. Name a newer one: make PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)

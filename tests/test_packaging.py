@@ -1,0 +1,125 @@
+"""What a user installs: three packages with their model files, working entry points, and a light command."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("audit", "detectors", "curricula")
+HEAVY = ("numba", "polars", "pyarrow", "numpy", "onnxruntime", "torch", "transformers", "sklearn", "scipy", "ray")
+
+
+def _build(target: str, folder: Path) -> Path:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (built,) = folder.iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    with zipfile.ZipFile(_build("wheel", tmp_path_factory.mktemp("wheel"))) as archive:
+        return archive.namelist()
+
+
+def test_wheel_holds_three_packages_and_its_own_metadata(wheel: list[str]) -> None:
+    top = {name.split("/")[0] for name in wheel}
+    assert {name for name in top if not name.endswith(".dist-info")} == set(PACKAGES)
+    assert len(top) == len(PACKAGES) + 1
+
+
+def test_wheel_holds_every_bundled_model_file(wheel: list[str]) -> None:
+    bundled = [
+        path for path in (ROOT / "detectors").rglob("*") if path.suffix in (".npz", ".npy", ".onnx", ".json", ".md")
+    ]
+    assert any(path.suffix in (".npz", ".npy", ".onnx") for path in bundled), "no model beside detectors/ai_text"
+    assert any(path.suffix == ".md" for path in bundled), "no model card beside detectors/ai_text"
+    assert {path.relative_to(ROOT).as_posix() for path in bundled} <= set(wheel)
+
+
+def test_wheel_marks_each_package_as_typed(wheel: list[str]) -> None:
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(wheel)
+
+
+def test_wheel_holds_nothing_that_a_run_leaves_behind(wheel: list[str]) -> None:
+    assert not [name for name in wheel if "__pycache__" in name or name.endswith((".pyc", ".nbi", ".nbc", ".pkl"))]
+
+
+def test_sdist_can_be_tested_and_demonstrated(tmp_path: Path) -> None:
+    with tarfile.open(_build("sdist", tmp_path)) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    wanted = ("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "constraints.txt")
+    assert names.issuperset(wanted)
+    assert names.issuperset(("samples/make_samples.py", "samples/machine_text.txt", "tests/test_packaging.py"))
+    assert not [name for name in names if name.startswith(("samples/corpus", "out/", ".venv"))]
+
+
+def test_version_stands_in_one_place() -> None:
+    import audit
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert "version" in project["project"]["dynamic"]
+    assert importlib.metadata.version("foxing") == audit.__version__
+    assert f"## {audit.__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8").replace("[", "").replace("]", "")
+
+
+def test_every_entry_point_resolves() -> None:
+    points = list(importlib.metadata.distribution("foxing").entry_points)
+    assert {point.group for point in points} == {
+        "console_scripts",
+        "foxing.signals",
+        "foxing.curricula",
+        "foxing.formats",
+    }
+    for point in points:
+        assert callable(point.load()), point
+
+
+def test_installed_entry_points_are_those_of_the_checkout() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = {("console_scripts", *item) for item in project["scripts"].items()}
+    declared |= {(group, *item) for group, table in project["entry-points"].items() for item in table.items()}
+    installed = importlib.metadata.distribution("foxing").entry_points
+    assert declared == {(point.group, point.name, point.value) for point in installed}
+
+
+def test_constraints_pin_every_dependency_of_the_base_and_the_tests() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    needed = project["dependencies"] + project["optional-dependencies"]["test"] + project["optional-dependencies"]["lm"]
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines if not line.startswith("#")}
+    assert {entry.partition(">=")[0].lower() for entry in needed} <= pinned
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import json, sys\n"
+        "from importlib.metadata import entry_points\n"
+        "(point,) = entry_points(group='console_scripts', name='foxing')\n"
+        "sys.argv = ['foxing', '--help']\n"
+        "try:\n"
+        "    code = point.load()()\n"
+        "except SystemExit as leaving:\n"
+        "    code = leaving.code\n"
+        "print(json.dumps([code, sorted(sys.modules)]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    code, modules = json.loads(done.stdout.splitlines()[-1])
+    assert not code
+    assert not set(HEAVY) & set(modules)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_importing_a_package_imports_nothing_heavy(package: str) -> None:
+    script = f"import json, sys, {package}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not set(HEAVY) & set(json.loads(done.stdout))
