@@ -29,7 +29,9 @@ def foxing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
     def run(*arguments: object, settings: bool = False) -> Answer:
         words = [str(argument) for argument in arguments]
-        monkeypatch.setattr(sys, "argv", ["foxing", *words, *([] if settings or words[-1:] == ["-h"] else ["--isolated"])])
+        monkeypatch.setattr(
+            sys, "argv", ["foxing", *words, *([] if settings or words[-1:] == ["-h"] else ["--isolated"])]
+        )
         capsys.readouterr()
         code = 0
         try:

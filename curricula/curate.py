@@ -1,0 +1,353 @@
+"""Curates: findings and rules in, training shards and a manifest out; resumable, same request, same bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from audit import __version__
+from audit.calibrate import calibrated
+from audit.findings import Findings, write_json
+from audit.rules import Action, Rule, applicable, choose, decided, rules_hash
+from audit.signature import config_hash
+from audit.storage import is_remote
+from curricula.emit import Emission, Emitted, ShardSums, dropped_names, emit
+from curricula.inputs import check_digests, find_inputs, refuse_overlap
+from curricula.manifest import NAME, InputShard, Manifest, SeriesRecord, encode_schema
+from curricula.order import resolve
+from curricula.output import PLAN, WORK, finished, open_output, refuse_foreign, refuse_strangers
+from curricula.part_files import Layout, sha256
+from curricula.plan import Plan, build_plan
+from curricula.protocols import Curriculum
+from curricula.stored import Series, group_series
+from curricula.tally import Counts, Tally, judge, refuse_loss
+from detectors.errors import ConfigError, OutputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Curated", "Preview", "Request", "curate", "preview"]
+
+_UNMEASURED = "FX9"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to make of findings.
+
+    Attributes:
+        curriculum: names of curricula; one may order.
+        drop: ids or prefixes of rules whose rows go to dropped/. Rules with `action = "drop"` are dropped anyway.
+        allow_loss: largest share of rows (0-1) that a source may lose.
+        seed: of ties and shuffles.
+        corpus: folder that the inputs were moved to.
+        layout: sizes of the output.
+    """
+
+    curriculum: tuple[str, ...] = ("human-first",)
+    drop: tuple[str, ...] = ()
+    allow_loss: float = 0.5
+    seed: int = 17
+    corpus: str | None = None
+    layout: Layout = field(default_factory=Layout)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a request would do.
+
+    Attributes:
+        tally: per source and per shard.
+        drop: ids of the rules that drop.
+        rules: the rules that can be judged, in rule order.
+        curricula: as built.
+        refusal: why it would be refused; None when it would not.
+    """
+
+    tally: Tally
+    drop: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    curricula: tuple[Curriculum, ...]
+    refusal: str | None
+
+
+@dataclass(frozen=True)
+class Curated:
+    """What was made.
+
+    Attributes:
+        manifest: as written.
+        path: of the manifest.
+        tally: per source and per shard.
+        already: True when the folder held the finished output before.
+    """
+
+    manifest: Manifest
+    path: Path
+    tally: Tally
+    already: bool
+
+
+def preview(findings: Findings, rules: Sequence[Rule], request: Request) -> Preview:
+    """Decide and count, and write nothing.
+
+    Raises:
+        ConfigError: a rule to drop, or a curriculum, that needs what was not measured; or two orders.
+        PluginError: a curriculum that does not exist.
+    """
+    curricula = resolve(request.curriculum, request.seed)
+    _need_signals(findings, curricula)
+    judged, drop = _dropping(findings, rules, request.drop)
+    tally = Tally.of(_judged_parts(findings, judged, drop), [rule.id for rule in judged], drop)
+    try:
+        refuse_loss(tally, request.allow_loss)
+    except OutputError as error:
+        return Preview(tally, drop, judged, curricula, str(error))
+    return Preview(tally, drop, judged, curricula, None)
+
+
+def curate(
+    findings: Findings,
+    rules: Sequence[Rule],
+    out: Path,
+    request: Request,
+    *,
+    fresh: bool = False,
+    on_progress: Callable[[str, float, float], None] = lambda phase, done, total: None,
+) -> Curated:
+    """Write OUT/data, OUT/dropped, OUT/plan.parquet and, last, OUT/manifest.json.
+
+    Args:
+        findings: of a finished scan.
+        rules: all rules that judge.
+        out: a new or empty folder, or one that the same request was writing: then the work goes on where it was.
+        request: what to make.
+        fresh: clear what an earlier curate left in `out`.
+        on_progress: called with the phase ("decide", "digest", "rows"), what is done and what there is to do.
+
+    Raises:
+        ConfigError: as `preview`; or `out` holds another request's output.
+        FindingsError: findings that are incomplete.
+        InputError: an input that is gone or changed.
+        OutputError: too much would be lost, or `out` must not be written.
+    """
+    shards = find_inputs(findings, request.corpus)
+    if is_remote(str(out)):
+        raise OutputError(f"{out}: output must be a local folder. Write it locally and copy it.")
+    refuse_overlap(out, findings, shards)
+    on_progress("decide", 0, 1)
+    foreseen = preview(findings, rules, request)
+    settings = _settings(findings, foreseen, request)
+    if foreseen.refusal is not None:
+        raise OutputError(foreseen.refusal)
+    refuse_foreign(out, settings, fresh=fresh)
+    sizes = sum(record.size_bytes for record in findings.shards)
+    check_digests(shards, findings.shards, _counter("digest", sizes, on_progress))
+    series = group_series(shards)
+    open_output(out, settings, fresh=fresh)
+    if (out / NAME).exists():
+        manifest = finished(out)
+        shutil.rmtree(out / WORK, ignore_errors=True)
+        return Curated(manifest, out / NAME, foreseen.tally, already=True)
+    plan = _planned(findings, foreseen, series, out)
+    steps = findings.rows + sum(
+        plan.kept[at] for k, one in enumerate(series) if not plan.sorted[k] for at in one.shards
+    )
+    emitted = emit(
+        Emission(
+            out=out,
+            work=out / WORK,
+            shards=shards,
+            rows=[record.rows for record in findings.shards],
+            series=series,
+            plan=plan,
+            layout=request.layout,
+            advance=_counter("rows", steps, on_progress),
+        )
+    )
+    refuse_strangers(out, emitted)
+    account = _Account(findings, foreseen, config_hash(settings), plan, series, emitted)
+    manifest = account.manifest(request, [shard.schema() for shard in shards])
+    manifest.write(out / NAME)
+    shutil.rmtree(out / WORK, ignore_errors=True)
+    return Curated(manifest, out / NAME, foreseen.tally, already=False)
+
+
+def _counter(phase: str, total: float, on_progress: Callable[[str, float, float], None]) -> Callable[[int], None]:
+    done = 0
+
+    def advance(steps: int) -> None:
+        nonlocal done
+        done += steps
+        on_progress(phase, done, total)
+
+    return advance
+
+
+def _need_signals(findings: Findings, curricula: Sequence[Curriculum]) -> None:
+    scanned = [signal.name for signal in findings.measured]
+    for curriculum in curricula:
+        for name in curriculum.needs:
+            if name not in scanned:
+                raise ConfigError(
+                    f"curriculum {curriculum.name} needs {name}, which was not measured (there: {', '.join(scanned)}). "
+                    f"Run foxing scan with --signals {','.join([*scanned, name])}."
+                )
+
+
+def _dropping(
+    findings: Findings, rules: Sequence[Rule], prefixes: Sequence[str]
+) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
+    """Rules that can be judged on these findings, and the ids of those that drop."""
+    first = next((part for part in findings.parts() if part.height), None)
+    judged = tuple(rule for rule in rules if first is not None and applicable(rule, calibrated(first).schema))
+    measured = {rule.id for rule in judged}
+    asked: set[str] = set()
+    for prefix in prefixes:
+        chosen = [rule.id for rule in choose(rules, [prefix])]
+        if never := [rule for rule in chosen if rule.startswith(_UNMEASURED)]:
+            raise ConfigError(
+                f"--drop {prefix}: {never[0]} marks rows that could not be measured; those are never dropped. "
+                "Leave it out."
+            )
+        if not measured.intersection(chosen):
+            scanned = ", ".join(signal.name for signal in findings.measured)
+            raise ConfigError(
+                f"--drop {prefix}: not measured in {findings.directory} (there is: {scanned}). "
+                "Scan with the signal that it reads."
+            )
+        asked |= measured.intersection(chosen)
+    asked |= {rule.id for rule in judged if rule.action is Action.DROP and not rule.id.startswith(_UNMEASURED)}
+    return judged, tuple(rule.id for rule in judged if rule.id in asked)
+
+
+def _judged_parts(findings: Findings, rules: Sequence[Rule], drop: Sequence[str]) -> Iterator[pl.DataFrame]:
+    for part in decided(findings, rules):
+        if part.height:
+            yield judge(part, drop)
+
+
+def _settings(findings: Findings, foreseen: Preview, request: Request) -> dict[str, Any]:
+    """Everything that the bytes of the output depend on."""
+    return {
+        "foxing": __version__,
+        "pyarrow": pa.__version__,
+        "shards": config_hash([[record.key, record.uri, record.digest, record.rows] for record in findings.shards]),
+        "signals": config_hash([dataclasses.asdict(signal) for signal in findings.signals]),
+        "by": findings.by,
+        "curriculum": [_curriculum(curriculum) for curriculum in foreseen.curricula],
+        "drop": list(foreseen.drop),
+        "rules": rules_hash(foreseen.rules),
+        "seed": request.seed,
+        "layout": dataclasses.asdict(request.layout),
+    }
+
+
+def _curriculum(curriculum: Curriculum) -> dict[str, Any]:
+    config = dataclasses.asdict(curriculum) if dataclasses.is_dataclass(curriculum) else {"seed": curriculum.seed}
+    return {"name": curriculum.name, "config": config}
+
+
+def _planned(findings: Findings, foreseen: Preview, series: Sequence[Series], out: Path) -> Plan:
+    """The plan, or the one that a killed run had finished."""
+    record = out / WORK / "plan.json"
+    if record.exists() and (out / PLAN).exists():
+        facts = json.loads(record.read_text("utf-8"))
+        lists = {name: tuple(facts[name]) for name in ("first", "kept", "dropped", "sorted")}
+        return Plan(path=out / PLAN, unranked=facts["unranked"], **lists)
+    shutil.rmtree(out / WORK / "decided", ignore_errors=True)
+    plan = build_plan(
+        _judged_parts(findings, foreseen.rules, foreseen.drop),
+        [(record.key, record.rows) for record in findings.shards],
+        [one.shards for one in series],
+        foreseen.curricula,
+        path=out / PLAN,
+        work=out / WORK / "decided",
+    )
+    write_json(record, {**dataclasses.asdict(plan), "path": PLAN})
+    return plan
+
+
+@dataclass(frozen=True)
+class _Account:
+    """All that the manifest tells."""
+
+    findings: Findings
+    foreseen: Preview
+    run: str
+    plan: Plan
+    series: Sequence[Series]
+    emitted: Emitted
+
+    def manifest(self, request: Request, schemas: Sequence[pa.Schema]) -> Manifest:
+        """The manifest, not yet written."""
+        foreseen, plan, sources = self.foreseen, self.plan, self.foreseen.tally.sources
+        return Manifest(
+            foxing=__version__,
+            signature=self.findings.signature(rules_hash(foreseen.rules)),
+            run=self.run,
+            curricula=tuple(_curriculum(curriculum) for curriculum in foreseen.curricula),
+            seed=request.seed,
+            drop=foreseen.drop,
+            rules={rule.id: rule.when for rule in foreseen.rules},
+            unranked=plan.unranked,
+            plan={"path": PLAN, "rows": plan.first[-1], "sha256": sha256(plan.path)},
+            series=tuple(_series_record(one) for one in self.series),
+            inputs=self._inputs(schemas),
+            sources={one.name: {"rows": one.rows, "kept": one.kept, "dropped": one.rows - one.kept} for one in sources},
+            data=tuple(self.emitted.data),
+            dropped=tuple(self.emitted.dropped),
+        )
+
+    def _inputs(self, schemas: Sequence[pa.Schema]) -> tuple[InputShard, ...]:
+        counts = {counts.name: counts for counts in self.foreseen.tally.shards}
+        owner = {at: one for one in self.series for at in one.shards}
+        return tuple(
+            self._input(at, counts.get(record.key), owner[at], schemas[at])
+            for at, record in enumerate(self.findings.shards)
+        )
+
+    def _input(self, at: int, found: Counts | None, series: Series, schema: pa.Schema) -> InputShard:
+        record, sums, plan = self.findings.shards[at], self.emitted.sums.get(at, ShardSums()), self.plan
+        return InputShard(
+            key=record.key,
+            uri=record.uri,
+            format=record.format,
+            digest=record.digest,
+            size_bytes=record.size_bytes,
+            series=series.name,
+            rows=record.rows,
+            kept=record.rows - plan.dropped[at],
+            rows_out=plan.kept[at],
+            dropped=plan.dropped[at],
+            errored=record.rows - sums.rows,
+            unscored=found.unscored if found else 0,
+            dropped_by=_nonzero(found, "dropped"),
+            hits=_nonzero(found, "hits"),
+            content=sums.content,
+            kept_content=sums.kept_content,
+            kept_order=sums.kept_order,
+            dropped_content=sums.dropped_content,
+            schema="" if schema.equals(series.schema, check_metadata=True) else encode_schema(schema),
+        )
+
+
+def _nonzero(counts: Counts | None, name: str) -> dict[str, int]:
+    return {rule: rows for rule, rows in getattr(counts, name).items() if rows} if counts else {}
+
+
+def _series_record(series: Series) -> SeriesRecord:
+    return SeriesRecord(
+        name=series.name,
+        columns={field.name: str(field.type) for field in series.schema},
+        dropped_columns=dropped_names(series.schema),
+        changes=series.changes,
+        schema=encode_schema(series.schema),
+    )

@@ -1,0 +1,300 @@
+"""Writes the output: original rows by plan, kept ones in order to data/, dropped ones to dropped/, in bounded memory.
+
+Work goes in units of consecutive shards: a unit's rows are read once, checked against the plan, and scattered by
+position. When all units are scattered, files are written one by one. Each step leaves a record in the work folder, so a
+killed run goes on where it was; all boundaries follow from the plan and the inputs, so it ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from audit.corpus import Shard
+from audit.findings import write_json
+from curricula.part_files import FileWriter, Layout, Receipt, Target
+from curricula.plan import Plan, PlanCursor
+from curricula.row_hash import hash_rows, place, total
+from curricula.scatter import Buckets, bucket_path, ordered
+from curricula.stored import Series, compacted, in_transit, logical_bytes, recast
+from detectors.errors import InputError
+
+__all__ = ["Emission", "Emitted", "ShardSums", "dropped_names", "emit"]
+
+_EXTRA = (
+    pa.field("shard", pa.string()),
+    pa.field("row", pa.int64()),
+    pa.field("rules", pa.list_(pa.field("element", pa.string()))),
+    pa.field("score", pa.float32()),
+)
+_SAMPLED_SHARDS = 8
+
+
+@dataclass(frozen=True)
+class Emission:
+    """What to write.
+
+    Attributes:
+        out: output folder.
+        work: folder for what is unfinished, on the same file system.
+        shards: inputs in corpus order, with `rows` of each.
+        rows: rows of each shard.
+        series: shards by schema.
+        plan: what becomes of every row.
+        layout: sizes.
+        advance: called with rows done, for progress.
+    """
+
+    out: Path
+    work: Path
+    shards: Sequence[Shard]
+    rows: Sequence[int]
+    series: Sequence[Series]
+    plan: Plan
+    layout: Layout
+    advance: Callable[[int], None]
+
+
+@dataclass
+class ShardSums:
+    """Sums of row hashes modulo 2^64 over one shard: rows read, kept (times copies), kept in place, dropped."""
+
+    rows: int = 0
+    content: int = 0
+    kept_content: int = 0
+    kept_order: int = 0
+    dropped_content: int = 0
+
+
+@dataclass
+class Emitted:
+    """What was written: receipts of data/ and dropped/, and sums per shard by position in the corpus."""
+
+    data: list[Receipt] = field(default_factory=list)
+    dropped: list[Receipt] = field(default_factory=list)
+    sums: dict[int, ShardSums] = field(default_factory=dict)
+
+
+def emit(emission: Emission) -> Emitted:
+    """Write data/ and dropped/, or what is left of them to write.
+
+    Raises:
+        InputError: a shard that does not hold the rows that the plan has.
+    """
+    emitted = Emitted()
+    temporary = emission.work / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for number, series in enumerate(emission.series):
+        _SeriesWriter(emission, series, emission.plan.sorted[number], temporary).run(emitted)
+    return emitted
+
+
+def dropped_names(schema: pa.Schema) -> tuple[str, ...]:
+    """Names of the columns added to dropped rows: `foxing_shard`, `_row`, `_rules`, `_score`, or others if taken."""
+    prefix, number = "foxing", 1
+    while any(f"{prefix}_{extra.name}" in schema.names for extra in _EXTRA):
+        number += 1
+        prefix = f"foxing{number}"
+    return tuple(f"{prefix}_{extra.name}" for extra in _EXTRA)
+
+
+class _SeriesWriter:
+    """Writes one series."""
+
+    def __init__(self, emission: Emission, series: Series, in_order: bool, temporary: Path) -> None:
+        self._emission, self._series, self._in_order = emission, series, in_order
+        self._work = emission.work / (series.name or "all")
+        self._transit = pa.schema([entry.with_type(in_transit(entry.type)) for entry in series.schema])
+        row_bytes = _row_bytes([emission.shards[at] for at in series.shards])
+        self._per_file = emission.layout.rows_per_file(row_bytes)
+        self._rows = sum(emission.plan.kept[at] for at in series.shards)
+        self._width = self._bucket_width(emission.layout.rows_per_bucket(row_bytes))
+        names = dropped_names(series.schema)
+        extra = [entry.with_name(name) for entry, name in zip(_EXTRA, names, strict=True)]
+        wide = pa.schema([*series.schema, *extra], metadata=series.schema.metadata)
+        self._data = self._target("data", series.schema, temporary)
+        self._dropped = self._target("dropped", wide, temporary)
+        self._dropped_transit = pa.schema([*self._transit, *extra])
+
+    def _target(self, folder: str, schema: pa.Schema, temporary: Path) -> Target:
+        return Target(
+            out=self._emission.out,
+            folder=folder,
+            temporary=temporary,
+            series=self._series.name,
+            schema=schema,
+            hashed=len(self._series.schema),
+            compliant=self._series.compliant,
+            rows_per_file=self._per_file,
+        )
+
+    def _bucket_width(self, bucket: int) -> int:
+        """Positions per bucket file: a part of a file, or whole files when there would be too many buckets."""
+        fanout = self._emission.layout.bounds.fanout
+        if -(-self._rows // bucket) <= fanout:
+            return bucket
+        return self._per_file * max(1, -(-self._rows // (self._per_file * fanout)))
+
+    def run(self, emitted: Emitted) -> None:
+        """Scatter what is not scattered yet, then write what is not written yet."""
+        numbers = {"data": 0, "dropped": 0}
+        folders = []
+        for number, unit in enumerate(self._units()):
+            folder = self._work / f"unit-{number:05d}"
+            record = folder.with_suffix(".json")
+            if not record.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                write_json(record, self._scatter(unit, folder, numbers))
+            done = json.loads(record.read_text("utf-8"))
+            emitted.data += [Receipt(**receipt) for receipt in done["data"]]
+            emitted.dropped += [Receipt(**receipt) for receipt in done["dropped"]]
+            emitted.sums |= {int(at): ShardSums(**sums) for at, sums in done["sums"].items()}
+            for name, counts in (("data", self._emission.plan.kept), ("dropped", self._emission.plan.dropped)):
+                numbers[name] += -(-sum(counts[at] for at in unit) // self._per_file)
+            folders.append(folder)
+        if not self._in_order:
+            emitted.data += self._write_ordered(folders)
+
+    def _units(self) -> Iterator[list[int]]:
+        unit: list[int] = []
+        size = 0
+        for at in self._series.shards:
+            unit.append(at)
+            size += self._emission.shards[at].size_bytes
+            if size >= self._emission.layout.unit_bytes:
+                yield unit
+                unit, size = [], 0
+        if unit:
+            yield unit
+
+    def _scatter(self, unit: Sequence[int], folder: Path, numbers: dict[str, int]) -> dict[str, Any]:
+        """Read a unit once: dropped rows to their files, kept rows to buckets, or to their files when in order."""
+        data: list[Receipt] = []
+        dropped: list[Receipt] = []
+        before = [at for at in self._series.shards if at < unit[0]]
+        layout, plan = self._emission.layout, self._emission.plan
+        drops = FileWriter(
+            self._dropped,
+            layout,
+            number=numbers["dropped"],
+            first=sum(plan.dropped[at] for at in before),
+            finished=dropped.append,
+        )
+        keeps = FileWriter(
+            self._data, layout, number=numbers["data"], first=sum(plan.kept[at] for at in before), finished=data.append
+        )
+        buckets = Buckets(folder, 0, self._width, layout.bounds.chunk_bytes)
+        sums = {}
+        for at in unit:
+            sums[at] = ShardSums()
+            for batch, hashes, decisions in self._rows_of(at):
+                self._emission.advance(batch.num_rows)
+                kept, positions = _kept(decisions, sums[at], hashes)
+                gone = np.flatnonzero(np.asarray(decisions.column("copies")) == 0)
+                if len(gone):
+                    sums[at].dropped_content = (sums[at].dropped_content + total(hashes[gone])) % 2**64
+                    drops.write(self._with_reasons(batch, decisions, gone))
+                if not len(kept):
+                    continue
+                chosen = batch if len(kept) == batch.num_rows and not len(gone) else batch.take(pa.array(kept))
+                if self._in_order:
+                    keeps.write(chosen)
+                else:
+                    buckets.add(chosen, positions)
+        for writer in (drops, keeps, buckets):
+            writer.close()
+        return {
+            "data": [dataclasses.asdict(receipt) for receipt in data],
+            "dropped": [dataclasses.asdict(receipt) for receipt in dropped],
+            "sums": {str(at): dataclasses.asdict(sum_) for at, sum_ in sums.items()},
+        }
+
+    def _rows_of(self, at: int) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint64], pa.Table]]:
+        """Batches of one shard with row hashes and the plan's rows."""
+        shard, rows = self._emission.shards[at], self._emission.rows[at]
+        cursor = PlanCursor(self._emission.plan.path, self._emission.plan.first[at])
+        seen = 0
+        try:
+            for stored in shard.batches(None):
+                batch = compacted(recast(recast(stored, self._series.schema), self._transit))
+                seen += batch.num_rows
+                if seen > rows:
+                    break
+                yield batch, hash_rows(batch), cursor.read(batch.num_rows)
+        except pa.ArrowException as error:
+            raise InputError(f"{shard.uri}: {str(error).splitlines()[0]}. Scan it again, or leave it out.") from error
+        finally:
+            cursor.close()
+        if seen != rows:
+            raise InputError(f"{shard.uri}: holds {seen:,} rows or more, {rows:,} were scanned. Scan it again.")
+
+    def _with_reasons(self, batch: pa.RecordBatch, decisions: pa.Table, gone: npt.NDArray[np.int64]) -> pa.RecordBatch:
+        chosen = decisions.take(pa.array(gone)).combine_chunks()
+        extra = [chosen.column(entry.name).combine_chunks() for entry in _EXTRA]
+        columns = [*batch.take(pa.array(gone)).columns, *extra]
+        return pa.RecordBatch.from_arrays(columns, schema=self._dropped_transit)
+
+    def _write_ordered(self, folders: Sequence[Path]) -> list[Receipt]:
+        """Write the files of data/ that have no receipt yet, and remove buckets that are no longer needed."""
+        done = self._work / "written"
+        done.mkdir(parents=True, exist_ok=True)
+        receipts: list[Receipt] = []
+        span = max(self._per_file, self._width)
+        for begin in range(0, self._rows, span):
+            end = min(self._rows, begin + span)
+            record = done / f"{begin:012d}.json"
+            starts = range(begin, end, self._width)
+            if not record.exists():
+                write_json(record, [dataclasses.asdict(receipt) for receipt in self._write_span(folders, begin, end)])
+            receipts += [Receipt(**receipt) for receipt in json.loads(record.read_text("utf-8"))]
+            for folder in folders:
+                for start in starts:
+                    bucket_path(folder, start // self._width).unlink(missing_ok=True)
+        return receipts
+
+    def _write_span(self, folders: Sequence[Path], begin: int, end: int) -> list[Receipt]:
+        written: list[Receipt] = []
+        number = begin // self._per_file
+        writer = FileWriter(self._data, self._emission.layout, number=number, first=begin, finished=written.append)
+        for start in range(begin, end, self._width):
+            files = [bucket_path(folder, start // self._width) for folder in folders]
+            stop = min(self._rows, start + self._width)
+            for table in ordered(files, start, stop, self._work / "finer", self._emission.layout.bounds):
+                for batch in table.to_batches():
+                    self._emission.advance(batch.num_rows)
+                    writer.write(batch)
+        writer.close()
+        return written
+
+
+def _kept(
+    decisions: pa.Table, sums: ShardSums, hashes: npt.NDArray[np.uint64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rows of the batch to write, as often as they are copied, and their positions; adds to the shard's sums."""
+    copies = np.asarray(decisions.column("copies")).astype(np.int64)
+    kept = np.repeat(np.arange(len(copies)), copies)
+    nth = np.arange(len(kept)) - np.repeat(np.cumsum(copies) - copies, copies)
+    positions = np.asarray(decisions.column("rank").fill_null(0)).astype(np.int64)[kept] + nth
+    sums.rows += len(copies)
+    sums.content = (sums.content + total(hashes)) % 2**64
+    sums.kept_content = (sums.kept_content + total(hashes[kept])) % 2**64
+    sums.kept_order = (sums.kept_order + total(place(hashes[kept], positions))) % 2**64
+    return kept, positions
+
+
+def _row_bytes(shards: Sequence[Shard]) -> float:
+    """Arrow bytes of a row, from the first batches of a few shards spread over the series."""
+    chosen = [shards[at] for at in sorted({len(shards) * k // _SAMPLED_SHARDS for k in range(_SAMPLED_SHARDS)})]
+    first = [batch for shard in chosen if (batch := next(iter(shard.batches(None)), None)) is not None]
+    rows = sum(batch.num_rows for batch in first)
+    return sum(logical_bytes(batch) for batch in first) / rows if rows else 1.0

@@ -1,0 +1,98 @@
+"""The inputs of a curate: where they are now, and whether they are what was scanned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+
+from audit.corpus import Shard, open_shard
+from audit.findings import Findings, ShardRecord
+from audit.storage import is_remote, stat
+from detectors.errors import FindingsError, InputError, OutputError
+
+__all__ = ["check_digests", "find_inputs", "locate", "refuse_overlap"]
+
+
+def locate(uri: str, key: str, corpus: str | None = None) -> str | None:
+    """Where a shard is now, None when it is not there.
+
+    Below `corpus` when given, found by its key or else by the longest end of its old path; otherwise where it was.
+    """
+    if corpus is None:
+        return uri if _exists(uri) else None
+    pieces = PurePosixPath(uri.partition("://")[2] or uri).parts
+    ends = ["/".join(pieces[start:]) for start in range(1, len(pieces))]
+    return next((found for end in (key, *ends) if _exists(found := f"{corpus.rstrip('/')}/{end}")), None)
+
+
+def _exists(uri: str) -> bool:
+    if not is_remote(uri):
+        return Path(uri.removeprefix("file://")).is_file()
+    try:
+        stat(uri)
+    except OSError:
+        return False
+    return True
+
+
+def find_inputs(findings: Findings, corpus: str | None) -> tuple[Shard, ...]:
+    """The scanned shards, in corpus order, where they are now.
+
+    Raises:
+        FindingsError: some shards were not scanned, so their rows would be missing.
+        InputError: a shard is gone.
+    """
+    if findings.failed:
+        names = ", ".join(f"{shard.uri} ({shard.code})" for shard in findings.failed[:3])
+        raise FindingsError(
+            f"{len(findings.failed)} shards could not be scanned, and their rows would be missing: {names}. "
+            "Mend them and scan again, or scan the others into a folder of their own."
+        )
+    return tuple(_find(record, corpus) for record in findings.shards)
+
+
+def _find(record: ShardRecord, corpus: str | None) -> Shard:
+    where = locate(record.uri, record.key, corpus)
+    if where is None and corpus is None:
+        raise InputError(f"{record.uri}: was scanned and is gone. Put it back, or say where it is with --corpus ROOT.")
+    if where is None:
+        raise InputError(f"{record.key}: is not below {corpus}. Name the folder that holds it with --corpus ROOT.")
+    return open_shard(where, record.format, key=record.key, size_bytes=record.size_bytes)
+
+
+def check_digests(shards: Sequence[Shard], records: Sequence[ShardRecord], advance: Callable[[int], None]) -> None:
+    """Compare each shard's SHA-256 with the one that was scanned.
+
+    Raises:
+        InputError: a shard changed.
+    """
+    for shard, record in zip(shards, records, strict=True):
+        if shard.digest() != record.digest:
+            raise InputError(f"{shard.uri}: changed since it was scanned (SHA-256 differs). Run foxing scan again.")
+        advance(record.size_bytes)
+
+
+def refuse_overlap(out: Path, findings: Findings, shards: Sequence[Shard]) -> None:
+    """Keep output apart from inputs and findings.
+
+    A folder that only single files were scanned from may hold the output: then the findings may be there too, because a
+    scan refuses findings inside a folder that it reads.
+
+    Raises:
+        OutputError: one is inside the other.
+    """
+    here, audit = out.resolve(), findings.directory.resolve()
+    if here.is_relative_to(audit) or audit.is_relative_to(here):
+        raise OutputError(
+            f"{out}: output and findings {findings.directory} are one inside the other. Choose another -o."
+        )
+    for shard in shards:
+        if is_remote(shard.uri):
+            continue
+        file = Path(shard.uri.removeprefix("file://")).resolve()
+        if file.is_relative_to(here):
+            raise OutputError(f"{out}: the input {shard.uri} is inside the output. Choose another -o.")
+        depth = len(PurePosixPath(shard.key).parts)
+        root = file.parents[min(depth, len(file.parents)) - 1]
+        if here.is_relative_to(root) and not audit.is_relative_to(root):
+            raise OutputError(f"{out}: output inside the input {root}. Choose an output folder elsewhere.")

@@ -1,0 +1,270 @@
+"""The plan: what becomes of every row of the corpus, and its place in the output, as one Parquet file."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curricula.protocols import Curriculum
+from curricula.tally import score
+from detectors.errors import FindingsError, PluginError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["PLAN_SCHEMA", "Plan", "PlanCursor", "build_plan"]
+
+I64 = npt.NDArray[np.int64]
+I32 = npt.NDArray[np.int32]
+
+PLAN_SCHEMA = pa.schema(
+    [
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("action", pa.string(), nullable=False),
+        pa.field("rules", pa.list_(pa.field("element", pa.string())), nullable=False),
+        pa.field("score", pa.float32()),
+        pa.field("rank", pa.int64()),
+        pa.field("copies", pa.int32(), nullable=False),
+    ]
+)
+"""One row per corpus row, in corpus order.
+
+`rank` is the position of the row's first copy in the output of its series (see `curricula.stored.Series`), null where
+dropped; further copies follow it. `copies` is 0 where dropped. `score` is the AI score, null where there is none.
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A written plan.
+
+    Attributes:
+        path: of the Parquet file.
+        first: position in the plan of each shard's first row, and the number of rows at the end.
+        kept: per shard, output rows (sum of copies).
+        dropped: per shard, rows dropped.
+        unranked: kept rows that the curriculum left without a rank.
+        sorted: per series, True when its output order is corpus order.
+    """
+
+    path: Path
+    first: tuple[int, ...]
+    kept: tuple[int, ...]
+    dropped: tuple[int, ...]
+    unranked: int
+    sorted: tuple[bool, ...]
+
+
+def build_plan(
+    parts: Iterable[pl.DataFrame],
+    shards: Sequence[tuple[str, int]],
+    series: Sequence[Sequence[int]],
+    curricula: Sequence[Curriculum],
+    *,
+    path: Path,
+    work: Path,
+) -> Plan:
+    """Rank the rows and write the plan.
+
+    Parts are spooled to disk and ranked lazily, so signals are never in memory together; the sort needs about 40 bytes
+    a row.
+
+    Args:
+        parts: judged parts in corpus order.
+        shards: key and rows of each shard, in corpus order.
+        series: shards (by position) that share an output order.
+        curricula: one of them may order; copies multiply.
+        path: of the plan; written under a temporary name and renamed.
+        work: folder for the spool, emptied afterwards.
+
+    Raises:
+        FindingsError: parts that do not cover the shards row by row.
+        PluginError: a curriculum that lost, doubled or mistyped rows.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    spooled = _spool(parts, shards, work)
+    first = np.concatenate([np.zeros(1, np.int64), np.cumsum([rows for _, rows in shards], dtype=np.int64)])
+    ranks, ranked, copies = _ranked(spooled, int(first[-1]), curricula)
+    keep = _kept(spooled, int(first[-1]))
+    copies[~keep] = 0
+    position, in_order = _positions(ranks, ranked, copies, first, series)
+    _write(spooled, position, copies, path, work)
+    for file in spooled:
+        file.unlink()
+    edges = first.tolist()
+    spans = list(itertools.pairwise(edges))
+    return Plan(
+        path=path,
+        first=tuple(edges),
+        kept=tuple(int(copies[a:b].sum(dtype=np.int64)) for a, b in spans),
+        dropped=tuple(int((copies[a:b] == 0).sum()) for a, b in spans),
+        unranked=int((keep & ~ranked).sum()),
+        sorted=in_order,
+    )
+
+
+def _spool(parts: Iterable[pl.DataFrame], shards: Sequence[tuple[str, int]], work: Path) -> list[Path]:
+    """Write each part with its corpus position, checking that shards follow each other row by row."""
+    import polars as pl
+
+    files: list[Path] = []
+    index = 0
+    starts = {key: at for (key, _), at in zip(shards, _starts(shards), strict=True)}
+    for part in parts:
+        if not part.height:
+            continue
+        there = part.select(pl.col("shard").replace_strict(starts, default=None, return_dtype=pl.Int64) + pl.col("row"))
+        if not np.array_equal(there.to_series().to_numpy(), np.arange(index, index + part.height)):
+            raise FindingsError(
+                f"findings of {part['shard'][0]} are not row by row from {part['row'][0]}. Scan again with --fresh."
+            )
+        file = work / f"decided-{len(files):06d}.parquet"
+        part.insert_column(
+            0, pl.int_range(index, index + part.height, dtype=pl.Int64, eager=True).alias("index")
+        ).write_parquet(file, compression="lz4")
+        files.append(file)
+        index += part.height
+    if index != sum(rows for _, rows in shards):
+        raise FindingsError(
+            f"findings hold {index:,} rows of {sum(rows for _, rows in shards):,}. Scan again: it resumes."
+        )
+    return files
+
+
+def _starts(shards: Sequence[tuple[str, int]]) -> list[int]:
+    return [0, *np.cumsum([rows for _, rows in shards]).tolist()[:-1]]
+
+
+def _ranked(
+    files: Sequence[Path], rows: int, curricula: Sequence[Curriculum]
+) -> tuple[I64, npt.NDArray[np.bool_], I32]:
+    """Rank key, whether there is one, and copies, by corpus position."""
+    import polars as pl
+
+    key, ranked, copies = np.zeros(rows, np.int64), np.ones(rows, np.bool_), np.ones(rows, np.int32)
+    for curriculum in curricula if files else ():
+        answer = curriculum.rank(pl.scan_parquet(list(files)))
+        columns = answer.collect_schema().names()
+        if missing := {"index", "rank"} - set(columns):
+            raise PluginError(
+                f"curriculum {curriculum.name!r} gives no {' and '.join(sorted(missing))} but {', '.join(columns)}. "
+                "See curricula/protocols.py."
+            )
+        wanted = [
+            pl.col("index", "rank").cast(pl.Int64),
+            *([pl.col("copies").cast(pl.Int32)] if "copies" in columns else []),
+        ]
+        frame = answer.select(wanted).collect(engine="streaming")
+        index = frame["index"].to_numpy()
+        if (
+            len(index) != rows
+            or frame["index"].null_count()
+            or not np.array_equal(np.bincount(index, minlength=rows), np.ones(rows))
+        ):
+            raise PluginError(
+                f"curriculum {curriculum.name!r} gave {len(index):,} rows for {rows:,}, or one twice. "
+                "Each index goes out once."
+            )
+        if curriculum.orders:
+            ranked[index] = frame["rank"].is_not_null().to_numpy()
+            key[index] = frame["rank"].fill_null(0).to_numpy()
+        if "copies" in columns:
+            times = frame["copies"].fill_null(1).to_numpy()
+            if (times < 1).any():
+                raise PluginError(
+                    f"curriculum {curriculum.name!r} asks for {times.min()} copies of a row. Only rules drop rows."
+                )
+            copies[index] *= times
+    return key, ranked, copies
+
+
+def _kept(files: Sequence[Path], rows: int) -> npt.NDArray[np.bool_]:
+    import polars as pl
+
+    if not files:
+        return np.zeros(rows, np.bool_)
+    keep = pl.scan_parquet(list(files)).select(pl.col("action") != "drop").collect(engine="streaming")
+    return keep.to_series().to_numpy().astype(np.bool_)
+
+
+def _positions(
+    key: I64, ranked: npt.NDArray[np.bool_], copies: I32, first: I64, series: Sequence[Sequence[int]]
+) -> tuple[I64, tuple[bool, ...]]:
+    """Output position of each row within its series, -1 where dropped; and which series stay in corpus order."""
+    position = np.full(len(key), -1, np.int64)
+    in_order = []
+    for members in series:
+        rows = np.concatenate([np.arange(first[at], first[at + 1]) for at in members] or [np.zeros(0, np.int64)])
+        rows = rows[copies[rows] > 0]
+        scored = rows[ranked[rows]]
+        order = np.concatenate([scored[np.argsort(key[scored], kind="stable")], rows[~ranked[rows]]])
+        ends = np.cumsum(copies[order], dtype=np.int64)
+        position[order] = ends - copies[order]
+        in_order.append(bool((np.diff(order) > 0).all()))
+    return position, tuple(in_order)
+
+
+def _write(files: Sequence[Path], position: I64, copies: I32, path: Path, work: Path) -> None:
+    import polars as pl
+
+    temporary = work / f"{path.name}.tmp"
+    with pq.ParquetWriter(temporary, PLAN_SCHEMA, compression="zstd", use_compliant_nested_type=True) as writer:
+        start = 0
+        for file in files:
+            part = pl.read_parquet(file)
+            stop = start + part.height
+            place = position[start:stop]
+            columns = [
+                part["shard"].to_arrow().cast(pa.string()),
+                pa.array(part["row"].to_numpy(), pa.int64()),
+                part["action"].to_arrow().cast(pa.string()),
+                part["rules"].to_arrow().cast(PLAN_SCHEMA.field("rules").type),
+                part.select(score(part.columns).alias("score"))["score"].to_arrow()
+                if "ai_text" in part.columns
+                else pa.nulls(part.height, pa.float32()),
+                pa.array(place, pa.int64(), mask=place < 0),
+                pa.array(copies[start:stop], pa.int32()),
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=PLAN_SCHEMA))
+            start = stop
+    temporary.replace(path)
+
+
+class PlanCursor:
+    """Reads a plan forward from one row, in pieces of any length."""
+
+    def __init__(self, path: Path, first: int) -> None:
+        self._file = pq.ParquetFile(path, pre_buffer=False)
+        metadata = self._file.metadata
+        group = 0
+        while group < metadata.num_row_groups and first >= metadata.row_group(group).num_rows:
+            first -= metadata.row_group(group).num_rows
+            group += 1
+        groups = list(range(group, metadata.num_row_groups))
+        self._batches: Iterator[pa.RecordBatch] = self._file.iter_batches(row_groups=groups, batch_size=1 << 16)
+        self._held = pa.Table.from_batches([], schema=self._file.schema_arrow)
+        if first:
+            self.read(first)
+
+    def read(self, rows: int) -> pa.Table:
+        """The next `rows` rows; fewer at the end."""
+        while self._held.num_rows < rows:
+            batch = next(self._batches, None)
+            if batch is None:
+                break
+            self._held = pa.concat_tables([self._held, pa.Table.from_batches([batch])])
+        answer, self._held = self._held.slice(0, rows), self._held.slice(rows)
+        return answer
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

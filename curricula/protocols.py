@@ -1,0 +1,50 @@
+"""The contract of a curriculum: from decided rows to an order, one row in, one row out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["CURRICULA", "Curriculum"]
+
+CURRICULA = "foxing.curricula"
+
+
+@runtime_checkable
+class Curriculum(Protocol):
+    """Says in which order, and how often, the rows of a corpus are read in training.
+
+    An instance is its configuration: a frozen dataclass with a `seed` field, cheap to build. Third parties register the
+    class in the entry-point group `foxing.curricula`.
+
+    Attributes:
+        name: lower-case identifier, as `--curriculum` takes it.
+        orders: True when `rank` sets an order; of several curricula composed, one may.
+        needs: signals whose findings it reads, for example `("ai_text",)`.
+        seed: makes every random choice; the same seed gives the same output.
+    """
+
+    name: ClassVar[str]
+    orders: ClassVar[bool]
+    needs: ClassVar[tuple[str, ...]]
+
+    @property
+    def seed(self) -> int:
+        """The seed it was built with."""
+        ...
+
+    def rank(self, decided: pl.LazyFrame) -> pl.LazyFrame:
+        """Give every row its place.
+
+        Args:
+            decided: one row per corpus row, in corpus order: index int64 (position in the corpus), shard str, row
+                int64, source str, one struct column per signal (null: unmeasured), rules list[str], action str ("keep"
+                or "drop"). What is ranked of a dropped row is ignored.
+
+        Returns:
+            One row for each `index`, in any order, with `index`, `rank` (int64: lower is read earlier, equal ranks keep
+            corpus order, null follows all others in corpus order) and optionally `copies` (int32 >= 1, 1 when absent).
+        """
+        ...

@@ -1,0 +1,137 @@
+"""Puts rows in order within bounded memory: scattered by range of positions to files, then ordered file by file."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curricula.stored import compacted, logical_bytes
+
+__all__ = ["Bounds", "Buckets", "bucket_path", "ordered"]
+
+I64 = npt.NDArray[np.int64]
+_POSITION = pa.field("position", pa.int64(), nullable=False)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What limits memory and open files.
+
+    Attributes:
+        chunk_bytes: rows gathered before they are scattered.
+        bucket_bytes: rows put in order at once; a range of up to twice as much is not split again.
+        fanout: files open at once.
+    """
+
+    chunk_bytes: int = 24 << 20
+    bucket_bytes: int = 32 << 20
+    fanout: int = 256
+
+
+def bucket_path(folder: Path, number: int) -> Path:
+    """The file of one range: an uncompressed Arrow IPC stream, positions in its last column."""
+    return folder / f"{number:05d}.arrow"
+
+
+class Buckets:
+    """Scatters rows to one file per range of `width` positions, starting at `start`."""
+
+    def __init__(self, folder: Path, start: int, width: int, chunk_bytes: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._start, self._width, self._chunk_bytes = folder, start, width, chunk_bytes
+        self._held: list[pa.RecordBatch] = []
+        self._held_bytes = 0
+        self._writers: dict[int, pa.RecordBatchStreamWriter] = {}
+
+    def add(self, batch: pa.RecordBatch, positions: I64) -> None:
+        """Take in rows and the position of each."""
+        if batch.num_rows:
+            self._hold(batch.append_column(_POSITION, pa.array(positions, pa.int64())))
+
+    def _hold(self, batch: pa.RecordBatch) -> None:
+        self._held.append(batch)
+        self._held_bytes += logical_bytes(batch)
+        if self._held_bytes >= self._chunk_bytes:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._held:
+            return
+        table = pa.Table.from_batches(self._held).combine_chunks()
+        self._held, self._held_bytes = [], 0
+        bucket = (_positions(table) - self._start) // self._width
+        order = np.argsort(bucket, kind="stable")
+        table, bucket = table.take(pa.array(order)), bucket[order]
+        edges = [0, *(np.flatnonzero(np.diff(bucket)) + 1).tolist(), len(bucket)]
+        for begin, end in itertools.pairwise(edges):
+            writer = self._writer(int(bucket[begin]), table.schema)
+            for piece in table.slice(begin, end - begin).to_batches():
+                writer.write_batch(compacted(piece))
+        # The allocator keeps freed pages, which would double what is resident.
+        pa.default_memory_pool().release_unused()
+
+    def _writer(self, number: int, schema: pa.Schema) -> pa.RecordBatchStreamWriter:
+        if number not in self._writers:
+            self._writers[number] = pa.ipc.new_stream(str(bucket_path(self._folder, number)), schema)
+        return self._writers[number]
+
+    def close(self) -> None:
+        """Write out what is held and close the files."""
+        self._flush()
+        for writer in self._writers.values():
+            writer.close()
+        self._writers = {}
+
+
+def _positions(table: pa.Table) -> I64:
+    return np.asarray(table.column(table.num_columns - 1).combine_chunks() if table.num_rows else [], np.int64)
+
+
+def ordered(files: Sequence[Path], start: int, stop: int, work: Path, bounds: Bounds) -> Iterator[pa.Table]:
+    """Rows of bucket files that together hold the positions `[start, stop)`, in order, without their position.
+
+    A range that is too large for memory is scattered again, finer; so long rows in one range, or more ranges than files
+    may be open, cost time and no memory.
+    """
+    files = [file for file in files if file.exists()]
+    size = sum(file.stat().st_size for file in files)
+    if not files:
+        return
+    if size <= 2 * bounds.bucket_bytes or stop - start <= 1:
+        yield _sorted(files)
+        return
+    pieces = min(bounds.fanout, max(2, -(-size // bounds.bucket_bytes)), stop - start)
+    width = -(-(stop - start) // pieces)
+    finer = work / f"{start}-{stop}"
+    shutil.rmtree(finer, ignore_errors=True)
+    buckets = Buckets(finer, start, width, bounds.chunk_bytes)
+    for file in files:
+        with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source) as reader:
+            for batch in reader:
+                buckets._hold(batch)
+    buckets.close()
+    for number, begin in enumerate(range(start, stop, width)):
+        path = bucket_path(finer, number)
+        yield from ordered([path], begin, min(stop, begin + width), finer, bounds)
+        path.unlink(missing_ok=True)
+    shutil.rmtree(finer, ignore_errors=True)
+
+
+def _sorted(files: Sequence[Path]) -> pa.Table:
+    batches: list[pa.RecordBatch] = []
+    for file in files:
+        with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source) as reader:
+            batches.extend(reader)
+    table = pa.Table.from_batches(batches).combine_chunks()
+    del batches
+    pa.default_memory_pool().release_unused()
+    order = pc.sort_indices(table.column(table.num_columns - 1))
+    return table.remove_column(table.num_columns - 1).take(order)

@@ -1,0 +1,204 @@
+"""Verifies a manifest: recounts and re-digests every file, and proves that each input row is in the output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from audit.corpus import Shard, open_shard
+from curricula.inputs import locate
+from curricula.manifest import (
+    Manifest,
+    SeriesRecord,
+    accounting,
+    decode_schema,
+    modular_sum,
+    read_manifest,
+    same_schema,
+)
+from curricula.part_files import Receipt, sha256
+from curricula.row_hash import hash_rows, place, total
+from curricula.stored import compacted, recast
+from detectors.errors import FoxingError
+
+__all__ = ["Verification", "verify"]
+
+
+@dataclass
+class Verification:
+    """What was checked and what did not match.
+
+    Attributes:
+        manifest: as read.
+        problems: mismatches, each naming the file, what was expected and what was found.
+        files: output files that were read.
+        rows: rows read from them.
+        inputs: inputs that were read.
+        absent: inputs that are no longer where they were: their rows were checked against recorded sums only.
+    """
+
+    manifest: Manifest
+    problems: list[str] = field(default_factory=list)
+    files: int = 0
+    rows: int = 0
+    inputs: int = 0
+    absent: list[str] = field(default_factory=list)
+
+    @property
+    def return_code(self) -> int:
+        """0 when all matches, else 1."""
+        return 1 if self.problems else 0
+
+
+def verify(path: Path, *, corpus: str | None = None, advance: Callable[[int], None] = lambda _: None) -> Verification:
+    """Check the output of a curate against its manifest, and the inputs where they still are.
+
+    Args:
+        path: the manifest or the folder that it is in.
+        corpus: folder that the inputs were moved to.
+        advance: called with bytes of files done.
+
+    Raises:
+        InputError: the manifest cannot be read.
+    """
+    found = Verification(read_manifest(path))
+    out = path if path.is_dir() else path.parent
+    found.problems += [f"manifest: {problem}" for problem in accounting(found.manifest)]
+    _check_strangers(found, out)
+    _check_plan(found, out)
+    for series in found.manifest.series:
+        schema = series.arrow_schema()
+        for receipt in found.manifest.data:
+            if receipt.series == series.name:
+                _check_file(found, out, receipt, schema, len(schema))
+                advance(receipt.size_bytes)
+        _check_dropped(found, out, series, advance)
+    for at in range(len(found.manifest.inputs)):
+        _check_input(found, at, corpus)
+        advance(found.manifest.inputs[at].size_bytes)
+    return found
+
+
+def _check_strangers(found: Verification, out: Path) -> None:
+    """A file beside ours would be read as training data."""
+    known = {receipt.path for receipt in (*found.manifest.data, *found.manifest.dropped)}
+    for folder in ("data", "dropped"):
+        for file in sorted((out / folder).rglob("*")):
+            relative = file.relative_to(out).as_posix()
+            if not file.is_dir() and relative not in known:
+                found.problems.append(f"{relative}: is not in the manifest")
+
+
+def _check_plan(found: Verification, out: Path) -> None:
+    plan = found.manifest.plan
+    file = out / str(plan["path"])
+    if not file.is_file():
+        found.problems.append(f"{plan['path']}: is missing")
+    elif sha256(file) != plan["sha256"]:
+        found.problems.append(f"{plan['path']}: its SHA-256 is not the recorded one")
+
+
+def _check_file(found: Verification, out: Path, receipt: Receipt, schema: pa.Schema, hashed: int) -> pa.Table | None:
+    """Digest, rows, schema, content and order of one file; in dropped/, also its shard column and row hashes."""
+    file = out / receipt.path
+    if not file.is_file():
+        found.problems.append(f"{receipt.path}: is missing ({receipt.rows:,} rows)")
+        return None
+    found.files += 1
+    if sha256(file) != receipt.sha256:
+        found.problems.append(f"{receipt.path}: its SHA-256 is not the recorded one")
+    try:
+        with pq.ParquetFile(file, pre_buffer=False) as opened:
+            stored = pa.schema(list(opened.schema_arrow)[:hashed], metadata=opened.schema_arrow.metadata)
+            if not same_schema(stored, schema):
+                found.problems.append(f"{receipt.path}: its schema or metadata is not that of the inputs")
+                return None
+            return _check_rows(found, receipt, opened.iter_batches(batch_size=4096), hashed)
+    except (pa.ArrowException, OSError) as error:
+        found.problems.append(f"{receipt.path}: cannot be read ({str(error).splitlines()[0]})")
+        return None
+
+
+def _check_rows(found: Verification, receipt: Receipt, batches: Iterable[pa.RecordBatch], hashed: int) -> pa.Table:
+    content, order, rows = 0, 0, 0
+    origins: list[pa.RecordBatch] = []
+    for batch in batches:
+        hashes = hash_rows(compacted(batch.select(list(range(hashed)))))
+        positions = np.arange(receipt.first + rows, receipt.first + rows + batch.num_rows, dtype=np.int64)
+        content, order = content + total(hashes), order + total(place(hashes, positions))
+        rows += batch.num_rows
+        if batch.num_columns > hashed:
+            shards = batch.column(hashed).cast(pa.string())
+            origins.append(pa.record_batch([shards, pa.array(hashes)], names=["shard", "hash"]))
+    found.rows += rows
+    if rows != receipt.rows:
+        found.problems.append(f"{receipt.path}: {rows:,} rows, {receipt.rows:,} recorded")
+    if content % 2**64 != receipt.content:
+        found.problems.append(f"{receipt.path}: its rows are not the recorded ones")
+    elif order % 2**64 != receipt.order:
+        found.problems.append(f"{receipt.path}: its rows are in another order")
+    return _per_shard(origins)
+
+
+def _per_shard(origins: list[pa.RecordBatch]) -> pa.Table:
+    """Rows and sum of hashes by shard."""
+    schema = pa.schema([("shard", pa.string()), ("hash", pa.uint64())])
+    table = pa.Table.from_batches(origins, schema=schema)
+    return table.group_by("shard").aggregate([("hash", "sum"), ("hash", "count")])
+
+
+def _check_dropped(found: Verification, out: Path, series: SeriesRecord, advance: Callable[[int], None]) -> None:
+    schema = series.arrow_schema()
+    sums: dict[str, tuple[int, int]] = {}
+    whole = True
+    for receipt in found.manifest.dropped:
+        if receipt.series != series.name:
+            continue
+        table = _check_file(found, out, receipt, schema, len(schema))
+        advance(receipt.size_bytes)
+        whole = whole and table is not None
+        for row in table.to_pylist() if table is not None else []:
+            rows, content = sums.get(row["shard"], (0, 0))
+            sums[row["shard"]] = rows + row["hash_count"], modular_sum((content, row["hash_sum"]))
+    if not whole:
+        return
+    for shard in found.manifest.inputs:
+        if shard.series == series.name and sums.get(shard.key, (0, 0)) != (shard.dropped, shard.dropped_content):
+            found.problems.append(f"dropped/: rows of {shard.key} are not the {shard.dropped:,} recorded ones")
+
+
+def _check_input(found: Verification, at: int, corpus: str | None) -> None:
+    """An input that is still there must be the one that was read, and its rows those that the manifest sums."""
+    record = found.manifest.inputs[at]
+    where = locate(record.uri, record.key, corpus)
+    if where is None:
+        found.absent.append(record.key)
+        return
+    shard = open_shard(where, record.format, key=record.key, size_bytes=record.size_bytes)
+    found.inputs += 1
+    try:
+        if shard.digest() != record.digest:
+            found.problems.append(f"{where}: changed since it was curated (SHA-256 differs)")
+            return
+        series = next(series for series in found.manifest.series if series.name == record.series)
+        rows, content = _sum_input(shard, series)
+    except (FoxingError, pa.ArrowException) as error:
+        found.problems.append(f"{where}: cannot be read ({str(error).splitlines()[0]})")
+        return
+    if rows != record.rows or content != record.content:
+        found.problems.append(f"{where}: its {rows:,} rows are not the {record.rows:,} that the output accounts for")
+    if record.schema and not same_schema(shard.schema(), decode_schema(record.schema)):
+        found.problems.append(f"{where}: its schema is not the recorded one")
+
+
+def _sum_input(shard: Shard, series: SeriesRecord) -> tuple[int, int]:
+    rows, content = 0, 0
+    for batch in shard.batches(None):
+        rows += batch.num_rows
+        content += total(hash_rows(compacted(recast(batch, series.arrow_schema()))))
+    return rows, content % 2**64

@@ -1,0 +1,340 @@
+"""The whole of a curate: resume, refusals, accounting, moved inputs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audit.findings import FailedShard, Findings
+from curricula.curate import Request, curate, preview
+from curricula.verify import verify
+from detectors.errors import ConfigError, FindingsError, FoxingError, InputError, OutputError, PluginError
+from tests.corpora import texts, write_parquet
+from tests.curricula.fake_findings import DROPPING, RULES, make_findings, margins, patch_calibration
+from tests.curricula.test_emit import SMALL
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    patch_calibration(monkeypatch)
+
+
+@pytest.fixture
+def findings(tmp_path: Path) -> Findings:
+    inputs = [
+        write_parquet(tmp_path / "in" / f"{name}.parquet", pa.table({"text": texts(rows, rows), "key": range(rows)}))
+        for name, rows in (("a", 300), ("b", 200))
+    ]
+    return make_findings(tmp_path / "audit", inputs)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def wide(**fields: object) -> Request:
+    return dataclasses.replace(Request(layout=SMALL, allow_loss=1.0), **fields)  # type: ignore[arg-type]
+
+
+def test_same_request_gives_the_same_bytes(tmp_path: Path, findings: Findings) -> None:
+    for name in ("one", "two"):
+        curate(findings, RULES, tmp_path / name, wide(drop=("FX101",)))
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+    assert len(tree(tmp_path / "one")) > 5
+    assert not (tmp_path / "one" / ".work").exists()
+
+
+def test_another_seed_gives_another_order(tmp_path: Path, findings: Findings) -> None:
+    for seed in (1, 2):
+        curate(findings, RULES, tmp_path / str(seed), wide(curriculum=("shuffled",), seed=seed))
+    one, two = (pq.read_table(tmp_path / str(seed) / "data").column("key").to_pylist() for seed in (1, 2))
+    assert one != two
+    assert sorted(one) == sorted(two)
+
+
+def test_killed_curate_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    inputs = [
+        write_parquet(tmp_path / "in" / f"{n}.parquet", pa.table({"text": texts(250, n)}), rows_per_group=50)
+        for n in range(3)
+    ]
+    make_findings(tmp_path / "audit", inputs)
+    script, environment = Path(__file__).with_name("kill_me.py"), {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def start(out: str, pause_s: float) -> subprocess.Popen[str]:
+        command = [sys.executable, str(script), str(tmp_path / "audit"), str(tmp_path / out), str(pause_s)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+    def started(process: subprocess.Popen[str]) -> float:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        return time.monotonic()
+
+    with start("whole", 0.02) as whole:
+        began = started(whole)
+        assert whole.wait(120) == 0
+        duration = time.monotonic() - began
+    rng, kills = random.Random(7), 0
+    for attempt in range(40):
+        out = f"killed-{attempt % 3}"
+        with start(out, 0.02) as process:
+            assert process.stdout is not None
+            began = started(process)
+            try:
+                process.wait(rng.uniform(0.1, 0.8) * duration)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                kills += 1
+        if kills >= 12:
+            break
+    assert kills >= 10
+    for out in ("killed-0", "killed-1", "killed-2"):
+        with start(out, 0) as last:
+            assert last.wait(120) == 0
+        assert tree(tmp_path / out) == tree(tmp_path / "whole")
+
+
+class StoppedError(Exception):
+    """A death at a chosen step."""
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 60))
+def test_stop_at_any_step_resumes_to_the_same_bytes(tmp_path_factory: pytest.TempPathFactory, step: int) -> None:
+    folder = tmp_path_factory.mktemp("stop")
+    inputs = [
+        write_parquet(folder / "in" / f"{n}.parquet", pa.table({"text": texts(120, n)}), rows_per_group=20)
+        for n in range(3)
+    ]
+    findings = make_findings(folder / "audit", inputs)
+    left = step
+
+    def stop(phase: str, done: float, total: float) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise StoppedError
+
+    request = wide(drop=("FX101",))
+    try:
+        curate(findings, RULES, folder / "out", request, on_progress=stop)
+    except StoppedError:
+        assert not (folder / "out" / "manifest.json").exists()
+    curate(findings, RULES, folder / "out", request)
+    curate(findings, RULES, folder / "whole", request)
+    assert tree(folder / "out") == tree(folder / "whole")
+
+
+def test_finished_files_are_not_written_again(tmp_path: Path, findings: Findings) -> None:
+    def stop(phase: str, done: float, total: float) -> None:
+        if phase == "rows" and done > 0.9 * total:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        curate(findings, RULES, tmp_path / "out", wide(), on_progress=stop)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "data").iterdir()}
+    assert len(before) > 1
+    curate(findings, RULES, tmp_path / "out", wide())
+    first = min(before)
+    assert first.stat().st_mtime_ns == before[first]
+
+
+def test_finished_output_is_left_alone(tmp_path: Path, findings: Findings) -> None:
+    assert not curate(findings, RULES, tmp_path / "out", wide()).already
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    assert curate(findings, RULES, tmp_path / "out", wide()).already
+    assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+
+
+def test_another_request_in_the_same_folder_is_refused_unless_fresh(tmp_path: Path, findings: Findings) -> None:
+    curate(findings, RULES, tmp_path / "out", wide())
+    with pytest.raises(ConfigError, match="--fresh"):
+        curate(findings, RULES, tmp_path / "out", wide(curriculum=("original",)))
+    curate(findings, RULES, tmp_path / "out", wide(curriculum=("original",), drop=("FX101",)), fresh=True)
+    curate(findings, RULES, tmp_path / "new", wide(curriculum=("original",), drop=("FX101",)))
+    assert tree(tmp_path / "out") == tree(tmp_path / "new")
+
+
+def test_beginning_of_another_request_is_refused_with_the_difference(tmp_path: Path, findings: Findings) -> None:
+    def stop(phase: str, done: float, total: float) -> None:
+        if phase == "rows":
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        curate(findings, RULES, tmp_path / "out", wide(seed=1), on_progress=stop)
+    with pytest.raises(ConfigError, match="seed: 1 before, 2 now"):
+        curate(findings, RULES, tmp_path / "out", wide(seed=2))
+
+
+def test_folder_of_others_is_refused_even_when_fresh(tmp_path: Path, findings: Findings) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    for fresh in (False, True):
+        with pytest.raises(OutputError, match="not empty"):
+            curate(findings, RULES, tmp_path / "out", wide(), fresh=fresh)
+    assert tree(tmp_path / "out").keys() == {"thesis.txt"}
+
+
+def test_strange_file_in_data_is_refused_before_the_manifest(tmp_path: Path, findings: Findings) -> None:
+    curate(findings, RULES, tmp_path / "out", wide())
+    (tmp_path / "out" / "manifest.json").unlink()
+    (tmp_path / "out" / ".work").mkdir()
+    (tmp_path / "out" / ".work" / "run.json").write_text("{}")
+    with pytest.raises(ConfigError):
+        curate(findings, RULES, tmp_path / "out", wide())
+
+
+def test_source_that_would_lose_too_much_stops_everything(tmp_path: Path) -> None:
+    paths = [
+        write_parquet(tmp_path / "in" / f"{name}.parquet", pa.table({"text": texts(40)})) for name in ("good", "bad")
+    ]
+    found: dict[str, list[float | None]] = {"good.parquet": [0.0] * 40, "bad.parquet": [*[0.9] * 24, *[0.0] * 16]}
+    findings = make_findings(tmp_path / "audit", paths, found)
+    with pytest.raises(OutputError, match=r"bad\S* 60\.0% \(24 of 40 rows\).*--allow-loss 0\.60"):
+        curate(findings, RULES, tmp_path / "out", Request(drop=("FX101",)))
+    assert not (tmp_path / "out").exists()
+    curate(findings, RULES, tmp_path / "out", Request(drop=("FX101",), allow_loss=0.6))
+
+
+def test_exactly_half_may_be_lost(tmp_path: Path) -> None:
+    paths = [write_parquet(tmp_path / "in" / "a.parquet", pa.table({"text": texts(20)}))]
+    findings = make_findings(tmp_path / "audit", paths, {"a.parquet": [0.9] * 10 + [0.0] * 10})
+    assert preview(findings, RULES, Request(drop=("FX101",))).refusal is None
+
+
+def test_sources_are_those_of_the_scan(tmp_path: Path) -> None:
+    paths = [write_parquet(tmp_path / "in" / "a.parquet", pa.table({"text": texts(30)}))]
+    findings = make_findings(
+        tmp_path / "audit", paths, {"a.parquet": [0.9, 0.0, 0.0] * 10}, {"a.parquet": ["bad", "good", "good"] * 10}
+    )
+    found = preview(findings, RULES, Request(drop=("FX101",)))
+    assert [(counts.name, counts.rows, counts.kept) for counts in found.tally.sources] == [
+        ("bad", 10, 0),
+        ("good", 20, 20),
+    ]
+    assert found.refusal is not None
+    assert "bad" in found.refusal
+
+
+def test_empty_output_is_refused_whatever_is_allowed(tmp_path: Path) -> None:
+    paths = [write_parquet(tmp_path / "in" / "a.parquet", pa.table({"text": texts(20)}))]
+    findings = make_findings(tmp_path / "audit", paths, {"a.parquet": [0.9] * 20})
+    with pytest.raises(OutputError, match="all 20 rows"):
+        curate(findings, RULES, tmp_path / "out", Request(drop=("FX101",), allow_loss=1.0))
+    assert not (tmp_path / "out").exists()
+
+
+def test_unmeasured_row_is_never_dropped(tmp_path: Path, findings: Findings) -> None:
+    with pytest.raises(ConfigError, match="never dropped"):
+        curate(findings, RULES, tmp_path / "out", wide(drop=("FX9",)))
+    curate(findings, RULES, tmp_path / "out", wide(drop=("FX101", "FX201")))
+    kept = pq.read_table(tmp_path / "out" / "data").column("key").to_pylist()
+    assert set(range(30, 200, 31)) <= set(kept)
+
+
+@pytest.mark.parametrize(("drop", "said"), [("FX202", "not measured"), ("FX7", "no rule begins"), ("FX110", "FX101")])
+def test_rule_that_was_not_measured_or_does_not_exist_is_refused(
+    tmp_path: Path, findings: Findings, drop: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        curate(findings, RULES, tmp_path / "out", wide(drop=(drop,)))
+
+
+def test_prefix_drops_what_was_measured_of_it(findings: Findings) -> None:
+    assert preview(findings, RULES, wide(drop=("FX2", "FX101"))).drop == ("FX101", "FX201")
+
+
+def test_rule_whose_action_is_drop_drops_without_being_named(findings: Findings) -> None:
+    assert preview(findings, (*RULES, DROPPING), wide()).drop == ("MY101",)
+
+
+def test_curriculum_that_needs_an_absent_signal_is_refused(tmp_path: Path, findings: Findings) -> None:
+    bare = dataclasses.replace(findings, signals=findings.signals[:1])
+    with pytest.raises(ConfigError, match="human-first needs ai_text"):
+        preview(bare, RULES, wide())
+    with pytest.raises(PluginError, match="human-first"):
+        preview(findings, RULES, wide(curriculum=("human-frist",)))
+
+
+def test_changed_input_is_refused_by_name(tmp_path: Path, findings: Findings) -> None:
+    path = tmp_path / "in" / "b.parquet"
+    pq.write_table(pq.read_table(path).slice(1), path)
+    with pytest.raises(InputError, match=r"b\.parquet: changed since it was scanned"):
+        curate(findings, RULES, tmp_path / "out", wide())
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_input_is_refused_and_found_where_it_moved(tmp_path: Path, findings: Findings) -> None:
+    curate(findings, RULES, tmp_path / "stayed", wide())
+    shutil.move(tmp_path / "in", tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="--corpus"):
+        curate(findings, RULES, tmp_path / "out", wide())
+    with pytest.raises(InputError, match="is not below"):
+        curate(findings, RULES, tmp_path / "out", wide(corpus=str(tmp_path / "audit")))
+    curate(findings, RULES, tmp_path / "out", wide(corpus=str(tmp_path / "elsewhere")))
+    assert tree(tmp_path / "out") == tree(tmp_path / "stayed")
+    assert verify(tmp_path / "out").absent == [shard.key for shard in findings.shards]
+    assert verify(tmp_path / "out", corpus=str(tmp_path / "elsewhere")).absent == []
+
+
+def test_shards_that_were_not_scanned_stop_the_run(tmp_path: Path, findings: Findings) -> None:
+    torn = dataclasses.replace(findings, failed=(FailedShard("x.parquet", "FX903", "is a pointer"),))
+    with pytest.raises(FindingsError, match=r"x\.parquet"):
+        curate(torn, RULES, tmp_path / "out", wide())
+
+
+@pytest.mark.parametrize("out", ["in", "in/out", "audit", "audit/out", "."])
+def test_output_inside_input_or_findings_is_refused(tmp_path: Path, findings: Findings, out: str) -> None:
+    before = tree(tmp_path)
+    with pytest.raises(FoxingError):
+        curate(findings, RULES, tmp_path / out, wide())
+    assert tree(tmp_path) == before
+
+
+def test_output_beside_a_single_scanned_file_is_allowed(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", pa.table({"text": texts(20)}))
+    findings = make_findings(tmp_path / "audit", [path])
+    curate(findings, RULES, tmp_path / "out", wide())
+
+
+def test_manifest_accounts_for_every_shard_and_rule(tmp_path: Path, findings: Findings) -> None:
+    curate(findings, RULES, tmp_path / "out", wide(drop=("FX101", "FX201")))
+    record = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    for shard in record["inputs"]:
+        assert shard["rows"] == shard["kept"] + shard["dropped"] + shard["errored"]
+        assert shard["dropped"] == sum(shard["dropped_by"].values())
+    assert record["totals"]["rows"] == 500
+    assert record["totals"]["unscored"] == record["unranked"] > 0
+    assert record["rules"]["FX101"]["dropped"] == record["rules"]["FX101"]["hits"]
+    assert 0 < record["rules"]["FX201"]["dropped"] < record["rules"]["FX201"]["hits"]
+    assert sum(file["rows"] for file in record["data"]) == record["totals"]["rows_out"]
+    assert record["signature"].startswith("foxing:")
+
+
+def test_sums_of_a_preview_are_those_of_the_rows(findings: Findings) -> None:
+    found = preview(findings, RULES, wide(drop=("FX101",)))
+    (one, two), total = found.tally.sources, found.tally.total()
+    assert total.rows == one.rows + two.rows == 500
+    assert total.score_after is not None
+    assert total.score_before is not None
+    assert total.score_after < total.score_before
+    assert total.words == sum(counts.words or 0 for counts in (one, two))
+    expected = [value for value in margins(300, 9 + 300) if value is not None]
+    assert one.scored <= len(expected)
