@@ -110,11 +110,14 @@ class Documents:
 
         return segment(self.data, self.offsets)
 
-    @cached_property
+    @property
     def response(self) -> Documents:
         """The answering part of each row as documents of its own; this very batch in plain-text layouts."""
-        if "response" not in self.batch.schema.names:
-            return self
+        # Caching `self` would make a cycle, and batches of text would wait for the garbage collector.
+        return self._answers if "response" in self.batch.schema.names else self
+
+    @cached_property
+    def _answers(self) -> Documents:
         return Documents(pa.record_batch({"text": self.batch.column("response")}))
 
     def texts(self) -> list[str | None]:

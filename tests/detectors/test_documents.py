@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import weakref
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -82,3 +84,15 @@ def test_a_column_of_all_nulls_is_text() -> None:
 def test_other_types_are_refused_by_name() -> None:
     with pytest.raises(TypeError, match="int64 does not hold text"):
         as_large_binary(pa.array([1]))
+
+
+def test_a_batch_is_freed_as_soon_as_it_is_let_go() -> None:
+    documents = Documents.from_texts(["some text"] * 10)
+    assert documents.response is documents
+    alive = weakref.ref(documents)
+    gc.disable()
+    try:
+        del documents
+        assert alive() is None, "a reference cycle keeps text in memory until the collector runs"
+    finally:
+        gc.enable()
