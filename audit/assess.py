@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from audit.calibrate import Calibration, calibrated, reference
+from audit.calibrate import SIGNAL, Calibration, calibrated, reference
 from audit.census import Census, Counts, Tally
 from audit.expressions import parse
 from audit.prevalence import ErrorRates, Estimate, Interval, Trial, estimate, wilson
@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
     from audit.findings import FailedShard, Findings, ShardRecord
 
-__all__ = ["Assessment", "Case", "Judged", "Result", "SourceShare", "Verdict", "assess"]
+__all__ = [
+    "Assessment",
+    "Case",
+    "Judged",
+    "Result",
+    "SourceShare",
+    "Verdict",
+    "assess",
+    "calibration_digest",
+    "judged_signature",
+]
 
 _MACHINE_WRITTEN = "FX101"
 _SCHEMA = "FX902"
@@ -172,7 +182,7 @@ def assess(
         failed=tuple(findings.failed),
         signals=tuple(signal.name for signal in findings.measured),
         strict=strict,
-        signature=findings.signature(rules_hash(chosen)),
+        signature=judged_signature(findings, chosen, tables),
     )
 
 
@@ -310,6 +320,17 @@ class _Judge:
 
     def _uris(self) -> dict[str, str]:
         return {shard.key: shard.uri for shard in self.findings.shards}
+
+
+def judged_signature(findings: Findings, rules: Sequence[Rule], tables: Calibration | None = None) -> str:
+    """The signature of findings under rules, and under the calibration where the detector was scanned."""
+    return findings.signature(rules=rules_hash(rules), calibration=calibration_digest(findings, tables))
+
+
+def calibration_digest(findings: Findings, tables: Calibration | None = None) -> str | None:
+    """Digest of the tables behind `p_human` and `score`; None where the detector was not scanned."""
+    scanned = any(signal.name == SIGNAL for signal in findings.measured)
+    return (tables or reference()).digest if scanned else None
 
 
 def error_rates(tables: Calibration, threshold: float) -> ErrorRates:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Names = npt.NDArray[np.str_]
 
-__all__ = ["Calibration", "calibrated", "reference"]
+__all__ = ["SIGNAL", "Calibration", "calibrated", "reference"]
 
-_SIGNAL = "ai_text"
+SIGNAL = "ai_text"
 
 
 class Calibration(Protocol):
@@ -26,6 +26,11 @@ class Calibration(Protocol):
 
     Arrays have one entry a document, NaN where undefined.
     """
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of the tables, for signatures."""
+        ...
 
     def p_human(self, margin: Floats, language: Names, length: Floats) -> npt.NDArray[np.float32]:
         """Conformal p-value of each margin among human documents of that language and length."""
@@ -62,9 +67,9 @@ def calibrated(frame: pl.DataFrame, tables: Calibration | None = None) -> pl.Dat
     import numpy as np
     import polars as pl
 
-    if _SIGNAL not in frame.columns:
+    if SIGNAL not in frame.columns:
         return frame
-    fields = frame[_SIGNAL].struct
+    fields = frame[SIGNAL].struct
     margin = _floats(fields.field("margin"))
     language = fields.field("language").fill_null("und").to_numpy().astype(np.str_)
     length = _floats(fields.field("length"))
@@ -76,9 +81,9 @@ def calibrated(frame: pl.DataFrame, tables: Calibration | None = None) -> pl.Dat
     ):
         known = np.where(np.isnan(margin), np.nan, values).astype(np.float32)
         added[name] = pl.Series(name, known).fill_nan(None)
-    present = frame[_SIGNAL].is_not_null()
-    struct = pl.col(_SIGNAL).struct.with_fields(**added)
-    return frame.with_columns(pl.when(pl.lit(present)).then(struct).otherwise(None).alias(_SIGNAL))
+    present = frame[SIGNAL].is_not_null()
+    struct = pl.col(SIGNAL).struct.with_fields(**added)
+    return frame.with_columns(pl.when(pl.lit(present)).then(struct).otherwise(None).alias(SIGNAL))
 
 
 def _floats(series: pl.Series) -> Floats:

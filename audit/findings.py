@@ -298,10 +298,11 @@ class Findings:
         """Signals that measure documents: all but the raw columns."""
         return tuple(signal for signal in self.signals if not signal.name.startswith(COLUMN_PREFIX))
 
-    def signature(self, rules_hash: str | None = None) -> str:
-        """The signature of these findings, with that of the rules that judged them if any did."""
+    def signature(self, *, rules: str | None = None, calibration: str | None = None) -> str:
+        """The signature of these findings, with those of the rules and the calibration that judged them, if any."""
         used = [(signal.name, signal.version, signal.config_hash) for signal in self.measured]
-        return signature(used, corpus_hash(shard.digest for shard in self.shards), self.seed, rules_hash)
+        corpus = corpus_hash(shard.digest for shard in self.shards)
+        return signature(used, corpus, self.seed, rules=rules, calibration=calibration)
 
     def parts(self) -> Iterator[pl.DataFrame]:
         """Findings in corpus order, at most 65,536 rows a frame.

@@ -40,7 +40,14 @@ def corpus_hash(digests: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()[:12]
 
 
-def signature(signals: Iterable[tuple[str, int, str]], corpus: str, seed: int, rules: str | None = None) -> str:
+def signature(
+    signals: Iterable[tuple[str, int, str]],
+    corpus: str,
+    seed: int,
+    *,
+    rules: str | None = None,
+    calibration: str | None = None,
+) -> str:
     """For example `foxing:0.1.0|ai_text:1:9f2c|rules:7e10|corpus:41d8|seed:17`.
 
     Args:
@@ -48,9 +55,12 @@ def signature(signals: Iterable[tuple[str, int, str]], corpus: str, seed: int, r
         corpus: `corpus_hash` of the shards.
         seed: of the scan.
         rules: hash of the rules that judged; None when nothing was judged.
+        calibration: digest of the tables that gave detector margins a meaning; None when none were used.
     """
     pieces = [f"foxing:{__version__}"]
     pieces += [f"{name}:{version}:{digest[:_SHORT]}" for name, version, digest in sorted(signals)]
     if rules is not None:
         pieces.append(f"rules:{rules[:_SHORT]}")
+    if calibration is not None:
+        pieces.append(f"calibration:{calibration[:_SHORT]}")
     return "|".join([*pieces, f"corpus:{corpus[:_SHORT]}", f"seed:{seed}"])

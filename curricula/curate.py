@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from audit import __version__
+from audit.assess import calibration_digest, judged_signature
 from audit.calibrate import calibrated
 from audit.findings import Findings, write_json
 from audit.rules import Action, Rule, applicable, choose, decided, rules_hash
@@ -245,6 +246,7 @@ def _settings(findings: Findings, foreseen: Preview, request: Request) -> dict[s
         "curriculum": [_curriculum(curriculum) for curriculum in foreseen.curricula],
         "drop": list(foreseen.drop),
         "rules": rules_hash(foreseen.rules),
+        "calibration": calibration_digest(findings),
         "seed": request.seed,
         "layout": dataclasses.asdict(request.layout),
     }
@@ -291,7 +293,7 @@ class _Account:
         foreseen, plan, sources = self.foreseen, self.plan, self.foreseen.tally.sources
         return Manifest(
             foxing=__version__,
-            signature=self.findings.signature(rules_hash(foreseen.rules)),
+            signature=judged_signature(self.findings, foreseen.rules),
             run=self.run,
             curricula=tuple(_curriculum(curriculum) for curriculum in foreseen.curricula),
             seed=request.seed,

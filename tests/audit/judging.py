@@ -109,6 +109,10 @@ class Tables:
         ErrorRate("essays", "ai", 1000, 700),
     )
 
+    @property
+    def digest(self) -> str:
+        return "fa4e" * 8
+
     def p_human(self, margin: Any, language: Any, length: Any) -> npt.NDArray[np.float32]:
         return np.asarray(10.0**-margin, np.float32).clip(0, 1)
 
