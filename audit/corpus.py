@@ -10,14 +10,19 @@ from functools import lru_cache
 
 import pyarrow as pa
 
-from audit.readers import Format, Group, Reader, ShardError, open_reader
-from audit.storage import Entry, digest, expand
+from audit.readers import Format, Group, Reader, open_reader
+from audit.storage import Entry, digest, expand, stat
 from detectors.errors import InputError
 
 __all__ = ["Corpus", "Shard", "open_shard"]
 
 _UNSAFE = re.compile(r"[^\w.=+@-]", re.ASCII)
 _MAX_PIECE = 150
+_NOTICE = re.compile(
+    r"(readme|licen[cs]e)([._-].*)?|copying|notice|changelog|citation|contributing|contributors|code_of_conduct"
+    r"|dataset_?card|data_?card|model_?card|requirements",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,12 @@ class Shard:
         Raises:
             ShardError: not readable.
         """
-        return _reader(self.uri, self.format, self.size_bytes)
+        try:
+            stamp = stat(self.uri)
+        except OSError:
+            stamp = None  # gone: opening it says so
+        # Without a stamp a change would go unseen, so nothing is remembered.
+        return open_reader(self.uri, self.format) if stamp is None else _reader(self.uri, self.format, stamp)
 
     def schema(self) -> pa.Schema:
         """Arrow schema with key-value metadata."""
@@ -78,7 +88,7 @@ class Shard:
 
 
 @lru_cache(maxsize=256)
-def _reader(uri: str, form: Format, size_bytes: int) -> Reader:
+def _reader(uri: str, form: Format, stamp: tuple[int, int]) -> Reader:
     return open_reader(uri, form)
 
 
@@ -89,13 +99,23 @@ def open_shard(uri: str, form: str, *, key: str = "", size_bytes: int = 0) -> Sh
 
 @dataclass(frozen=True)
 class Corpus:
-    """The shards of a run, sorted by key."""
+    """The shards of a run.
+
+    Attributes:
+        shards: sorted by key.
+        skipped: files in the folders that were named which are no shards: other formats, `.json`, notices such as
+            README.md. Sorted; hidden files are not among them.
+    """
 
     shards: tuple[Shard, ...]
+    skipped: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, paths: Sequence[str], *, keys: Mapping[str, str] | None = None) -> Corpus:
         """Find the shards that files, directories, globs and URLs name.
+
+        In a directory, plain text files are documents unless they are notices (README, LICENSE, ...), and `.json`
+        files are not read: most are one value, not one a line. Naming them, or a pattern of them, reads them.
 
         Args:
             paths: what the user named.
@@ -107,8 +127,11 @@ class Corpus:
         taken = dict(keys or {})
         owners = {key: uri for uri, key in taken.items()}
         shards: dict[str, Shard] = {}
+        skipped: set[str] = set()
         for path in paths:
-            for entry, form in _data_files(path):
+            found, passed = _data_files(path)
+            skipped.update(passed)
+            for entry, form in found:
                 if entry.uri in shards:
                     continue
                 key = taken.get(entry.uri) or _free_key(entry, owners)
@@ -116,29 +139,46 @@ class Corpus:
                 shards[entry.uri] = Shard(key, entry.uri, form, entry.size_bytes)
         if not shards:
             raise InputError("no input. Name files, directories, globs or URLs, or - for JSONL on standard input.")
-        return cls.of(shards.values())
+        return cls.of(shards.values(), skipped=sorted(skipped - shards.keys()))
 
     @classmethod
-    def of(cls, shards: Iterable[Shard]) -> Corpus:
+    def of(cls, shards: Iterable[Shard], *, skipped: Iterable[str] = ()) -> Corpus:
         """Shards in corpus order, which is that of their keys: the same whichever run named them first."""
-        return cls(tuple(sorted(shards, key=lambda shard: shard.key)))
+        return cls(tuple(sorted(shards, key=lambda shard: shard.key)), tuple(skipped))
 
 
-def _data_files(path: str) -> list[tuple[Entry, Format]]:
+def _data_files(path: str) -> tuple[list[tuple[Entry, Format]], list[str]]:
+    """The data files that a path names, and the URIs of files below it that are none."""
     entries = expand(path)
-    if len(entries) == 1 and entries[0].uri.rsplit("/", 1)[-1] == path.rstrip("/").rsplit("/", 1)[-1]:
+    name = _name(path.rstrip("/"))
+    if len(entries) == 1 and _name(entries[0].uri) == name:
         form = Format.of(path)
         if form is None:
             known = "parquet, jsonl, csv, arrow, txt (and .gz, .zst)"
             raise InputError(f"{path}: the name ends in no known format. Rename it to one of: {known}.")
-        return [(entries[0], form)]
-    forms = [(entry, Format.of(entry.uri)) for entry in entries if not entry.uri.endswith(".json")]
-    found = [(entry, form) for entry, form in forms if form is not None]
-    # A data set's README.md is no document: plain text counts only where there is nothing else.
-    tables: list[tuple[Entry, Format]] = [pair for pair in found if pair[1] is not Format.TEXT]
+        return [(entries[0], form)], []
+    found: list[tuple[Entry, Format]] = []
+    skipped = []
+    for entry in entries:
+        form = Format.of(entry.uri)
+        if form is None or (_is_unread(entry.uri) and not _is_unread(name)):
+            skipped.append(entry.uri)
+        else:
+            found.append((entry, form))
     if not found:
         raise InputError(f"{path}: no data files in it. It should hold .parquet, .jsonl, .csv, .arrow or .txt files.")
-    return tables or found
+    return found, skipped
+
+
+def _name(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
+
+
+def _is_unread(path: str) -> bool:
+    """Whether a file counts only when it is named: `.json`, and a data set's notices about itself."""
+    name = _name(path)
+    notice = Format.of(name) is Format.TEXT and _NOTICE.fullmatch(Format.stem(name)) is not None
+    return notice or name.lower().endswith(".json")
 
 
 def _free_key(entry: Entry, owners: Mapping[str, str]) -> str:
@@ -157,12 +197,3 @@ def _safe(piece: str) -> str:
     if clean == piece and piece not in (".", ".."):
         return piece
     return f"{clean.strip('.')}~{hashlib.sha256(piece.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
-
-
-def check_readable(shard: Shard) -> ShardError | None:
-    """The reason a shard cannot be opened, None when it can."""
-    try:
-        shard.reader.names()
-    except ShardError as error:
-        return error
-    return None

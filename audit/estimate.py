@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +13,11 @@ import pyarrow as pa
 from audit.config import Config
 from audit.corpus import Corpus, Shard
 from audit.execute import usable_cores
-from audit.findings import PartIdentity, PartWriter
 from audit.layout import find_layout
-from audit.scan import build_signals
+from audit.parts import PartIdentity, PartWriter
+from audit.readers import Format, Sequential
+from audit.signals import build_signals
+from detectors.column import Column
 from detectors.documents import Documents
 from detectors.errors import InputError
 from detectors.protocols import Device, Measure, Signal
@@ -24,6 +26,7 @@ __all__ = ["Estimate", "estimate"]
 
 _SAMPLE_SHARDS = 5
 _SAMPLE_ROWS = 4000
+_COUNTED_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Estimate:
 
 @dataclass
 class _Sample:
+    """What was measured, and how many stored bytes of the corpus it stands for."""
+
     rows: int = 0
     text_bytes: int = 0
     stored_bytes: float = 0.0
@@ -64,81 +69,148 @@ class _Sample:
     findings_bytes: int = 0
 
 
-def estimate(paths: Sequence[str], directory: Path, config: Config) -> Estimate:
+@dataclass(frozen=True)
+class _Extent:
+    """How long a shard is.
+
+    Attributes:
+        rows: of the whole shard, counted where `exact`.
+        exact: False when the rows follow from stored bytes a row.
+    """
+
+    rows: float
+    exact: bool
+
+
+def estimate(paths: Sequence[str], config: Config) -> Estimate:
     """Measure the start of up to five shards and extrapolate. Writes nothing but a temporary file.
+
+    Rows come from footers; of a file that can only be read from its start, from its first 16 MB as stored.
 
     Raises:
         InputError: nothing to scan, or a sampled shard cannot be read.
     """
     if "-" in paths:
         raise InputError("-: standard input can be read only once. Predict from a file.")
-    corpus = Corpus.open(list(paths))
+    shards = Corpus.open(list(paths)).shards
     signals = build_signals(config)
-    step = max(1, len(corpus.shards) // _SAMPLE_SHARDS)
-    chosen = corpus.shards[::step][:_SAMPLE_SHARDS]
+    if config.scan.by is not None:
+        signals = (*signals, Column(config.scan.by))
     device = Device(config.scan.device)
     measures = {signal: signal.load(device) for signal in signals}
     _warm(measures)
     sample = _Sample()
-    for shard in chosen:
-        _measure_start(shard, measures, config, sample)
-    counted = [_footer_rows(shard) for shard in corpus.shards]
-    stored = sum(shard.size_bytes for shard in corpus.shards)
+    step = max(1, len(shards) // _SAMPLE_SHARDS)
+    sampled = {shard.uri: _measure_start(shard, measures, config, sample) for shard in shards[::step][:_SAMPLE_SHARDS]}
+    extents = [sampled.get(shard.uri) or _known_extent(shard) for shard in shards]
+    stored = sum(shard.size_bytes for shard in shards)
     ratio = stored / max(1.0, sample.stored_bytes)
-    exact = all(rows is not None for rows in counted)
-    rows = sum(rows for rows in counted if rows is not None) if exact else round(sample.rows * ratio)
-    scale = rows / max(1, sample.rows)
+    per_byte = _rows_per_byte(shards, sampled)
+    rows = round(
+        sum(
+            shard.size_bytes * per_byte[shard.format] if extent is None else extent.rows
+            for shard, extent in zip(shards, extents, strict=True)
+        )
+    )
     workers = config.scan.workers or usable_cores()
     return Estimate(
-        shards=len(corpus.shards),
+        shards=len(shards),
         rows=rows,
-        rows_exact=exact,
-        text_bytes=round(sample.text_bytes * scale),
-        wall_s=sample.seconds * scale / workers,
+        rows_exact=all(extent is not None and extent.exact for extent in extents),
+        text_bytes=round(sample.text_bytes * ratio),
+        wall_s=sample.seconds * ratio / workers,
         rate_mb_s=sample.text_bytes / 1e6 / max(1e-9, sample.seconds),
-        findings_bytes=round(sample.findings_bytes * scale),
+        findings_bytes=round(sample.findings_bytes * rows / max(1, sample.rows)),
         signals=len(signals),
         workers=workers,
         sample_rows=sample.rows,
     )
 
 
-def _warm(measures: dict[Signal, Measure]) -> None:
+def _known_extent(shard: Shard) -> _Extent | None:
+    """The rows that a footer or the format tells, None where neither does."""
+    if shard.format is Format.TEXT:
+        return _Extent(1, True)
+    groups = shard.groups()
+    return None if groups is None else _Extent(sum(group.rows for group in groups), True)
+
+
+def _rows_per_byte(shards: Sequence[Shard], sampled: Mapping[str, _Extent]) -> dict[Format, float]:
+    """Rows a stored byte, of each format by its sampled shards, of formats without any by all."""
+
+    def share(chosen: Sequence[Shard]) -> float:
+        return sum(sampled[shard.uri].rows for shard in chosen) / max(1, sum(shard.size_bytes for shard in chosen))
+
+    seen = [shard for shard in shards if shard.uri in sampled]
+    return {form: share([shard for shard in seen if shard.format is form] or seen) for form in Format}
+
+
+def _warm(measures: Mapping[Signal, Measure]) -> None:
     """Compile kernels outside the clock."""
     documents = Documents.from_texts(["A first document to warm up on. " * 20])
-    for measure in measures.values():
-        measure(documents)
+    for signal, measure in measures.items():
+        if not any(name.startswith("column:") for name in signal.reads):
+            measure(documents)
 
 
-def _footer_rows(shard: Shard) -> int | None:
-    groups = shard.groups()
-    return None if groups is None else sum(group.rows for group in groups)
-
-
-def _measure_start(shard: Shard, measures: dict[Signal, Measure], config: Config, sample: _Sample) -> None:
-    layout = find_layout(shard.reader.names(), shard.uri, text=config.scan.text)
+def _measure_start(shard: Shard, measures: Mapping[Signal, Measure], config: Config, sample: _Sample) -> _Extent:
+    """Measure a shard's first rows, add them to the sample, and find how long the shard is."""
+    reader = shard.reader
+    layout = find_layout(reader.names(), shard.uri, text=config.scan.text)
+    raw = {name.removeprefix("column:") for signal in measures for name in signal.reads if ":" in name}
+    columns = sorted({*layout.columns, *raw})
+    batches = reader.sample(columns) if isinstance(reader, Sequential) else shard.batches(columns)
+    pieces: dict[Signal, list[pa.RecordBatch]] = {signal: [] for signal in measures}
+    marks = _Marks()
     rows = 0
     began = time.monotonic()
-    pieces: dict[Signal, list[pa.RecordBatch]] = {signal: [] for signal in measures}
-    for batch in shard.batches(list(layout.columns)):
-        if rows >= _SAMPLE_ROWS // _SAMPLE_SHARDS:
-            break
+    for batch in batches:
         documents = Documents(layout.documents(batch, shard.uri))
         for signal, measure in measures.items():
             pieces[signal].append(measure(documents))
         rows += len(documents)
         sample.text_bytes += int(documents.offsets[-1] - documents.offsets[0])
+        if isinstance(reader, Sequential):
+            marks.add(batch.num_rows, reader.consumed_bytes)
+        if rows >= _SAMPLE_ROWS // _SAMPLE_SHARDS:
+            break
     sample.seconds += time.monotonic() - began
     sample.rows += rows
-    total = _footer_rows(shard)
-    sample.stored_bytes += shard.size_bytes * (rows / total if total else 1.0)
+    extent = _known_extent(shard)
+    if extent is None and isinstance(reader, Sequential):
+        extent = marks.run_on(batches, reader, shard.size_bytes)
+    sample.stored_bytes += shard.size_bytes * (rows / extent.rows if extent and extent.rows else 1.0)
     with tempfile.TemporaryDirectory() as folder:
         for signal, found in pieces.items():
             sample.findings_bytes += _size(signal, found, Path(folder) / "part.parquet")
+    return extent or _Extent(rows, False)
+
+
+@dataclass
+class _Marks:
+    """Rows against stored bytes along a file. Readers read ahead by a constant, which a difference leaves out."""
+
+    rows: int = 0
+    first: tuple[int, int] | None = None
+
+    def add(self, rows: int, consumed_bytes: int) -> None:
+        self.rows += rows
+        self.first = self.first or (self.rows, consumed_bytes)
+
+    def run_on(self, batches: Iterator[pa.RecordBatch], reader: Sequential, size_bytes: int) -> _Extent:
+        """Read on to the file's end, or until the rows in 16 MB of it are counted."""
+        for batch in batches:
+            self.add(batch.num_rows, reader.consumed_bytes)
+            assert self.first is not None
+            rows, start = self.first
+            passed = reader.consumed_bytes - start
+            if passed >= _COUNTED_BYTES:
+                return _Extent(size_bytes * (self.rows - rows) / passed, False)
+        return _Extent(self.rows, True)
 
 
 def _size(signal: Signal, found: list[pa.RecordBatch], path: Path) -> int:
-    writer = PartWriter(path, PartIdentity(signal.name, signal.version, {}, 0, "", "", 0), signal.schema)
+    writer = PartWriter(path, PartIdentity(signal.name, signal.version, {}, 0, "", "", 0, 0), signal.schema)
     for batch in found:
         writer.write(batch, pa.array([True] * batch.num_rows), None)
     writer.close()

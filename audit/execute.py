@@ -7,12 +7,13 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+
+from detectors.errors import FoxingError
 
 __all__ = ["Executor", "Outcome", "Process", "Serial", "TaskError", "attempt", "executor_for", "usable_cores"]
 
@@ -23,7 +24,7 @@ _MAX_DEATHS = 2
 
 
 class TaskError(Exception):
-    """What a task raised, as text: exceptions of workers may not survive the way back."""
+    """What a task raised, as one line of text: exceptions of workers may not survive the way back."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,9 @@ def attempt(task: Callable[[T], R], item: T) -> Outcome[T, R]:
 
 
 def _portable(error: Exception) -> Exception:
-    from detectors.errors import FoxingError
-
     if isinstance(error, FoxingError):
         return error
-    tail = "".join(traceback.format_exception(error)[-3:]).strip()
-    return TaskError(f"{type(error).__name__}: {error}\n{tail}")
+    return TaskError(f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": "))
 
 
 @dataclass(frozen=True)
@@ -116,6 +114,7 @@ class Process:
         lost: list[T],
     ) -> Iterator[Outcome[T, R]]:
         flying: dict[Future[Outcome[T, R]], T] = {}
+        others = set(multiprocessing.active_children())
         try:
             while True:
                 while len(flying) < self.workers * _IN_FLIGHT_PER_WORKER and not lost:
@@ -138,7 +137,7 @@ class Process:
                     else:
                         yield Outcome(item, outcome.value, outcome.error)
         except (KeyboardInterrupt, GeneratorExit):
-            for process in multiprocessing.active_children():
+            for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
             raise
         finally:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from audit.parts import part_path
 from audit.signature import corpus_hash, signature
 from detectors.errors import FindingsError, OutputError
 
@@ -23,70 +24,21 @@ if TYPE_CHECKING:
     from detectors.protocols import Signal
 
 __all__ = [
+    "COLUMN_PREFIX",
     "FORMAT_VERSION",
+    "RECORD",
     "FailedShard",
     "Findings",
-    "PartIdentity",
-    "PartWriter",
     "ShardRecord",
     "SignalRecord",
     "empty_part",
-    "part_path",
-    "read_identity",
     "write_json",
 ]
 
 FORMAT_VERSION = 1
 RECORD = "scan.json"
-ROWS_PER_GROUP = 65_536
 COLUMN_PREFIX = "column."
-_METADATA_KEY = b"foxing"
-
-
-@dataclass(frozen=True)
-class PartIdentity:
-    """What a part's numbers depend on. Resuming is gated on this alone.
-
-    Attributes:
-        signal: name of the signal.
-        version: of the signal.
-        config: settings of the signal, JSON-ready.
-        seed: of the scan.
-        layout: the columns that were read as text.
-        digest: of the shard.
-        first_row: position of the part's first row in the shard.
-    """
-
-    signal: str
-    version: int
-    config: Mapping[str, object]
-    seed: int
-    layout: str
-    digest: str
-    first_row: int
-
-    def differences(self, found: PartIdentity) -> list[str]:
-        """What is different in `found`, in words: `seed: 17 before, 18 now`."""
-        changes = []
-        for spec in dataclasses.fields(self):
-            now, before = getattr(self, spec.name), getattr(found, spec.name)
-            if now == before:
-                continue
-            if spec.name == "config":
-                keys = sorted(set(now) | set(before))
-                changes += [
-                    f"{self.signal}.{key}: {before.get(key)!r} before, {now.get(key)!r} now"
-                    for key in keys
-                    if now.get(key) != before.get(key)
-                ]
-            else:
-                changes.append(f"{spec.name}: {_short(before)} before, {_short(now)} now")
-        return changes
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text[:19] + "…" if text.startswith("sha256:") else repr(value)
+_KEY = re.compile(r"(?:(?!\.{1,2}(?:/|$))[\w.=+@~-]+(?:/|$))+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -133,84 +85,6 @@ class FailedShard:
     uri: str
     code: str
     message: str
-
-
-def part_path(directory: Path, signal: str, key: str, first_row: int) -> Path:
-    """`findings/<signal>/<shard>/part-<first row>.parquet`."""
-    return directory / "findings" / safe_name(signal) / key / f"part-{first_row:012d}.parquet"
-
-
-def safe_name(signal: str) -> str:
-    """A signal's folder; column names come from data, so what is unsafe in a path is written as hex."""
-    return re.sub(r"[^\w.-]", lambda found: f"%{ord(found.group()):x}", signal)
-
-
-def read_identity(path: Path) -> PartIdentity | None:
-    """The identity in a part's footer; None where there is no whole part."""
-    try:
-        metadata = pq.read_metadata(path).metadata or {}
-        fields = json.loads(metadata[_METADATA_KEY])
-        return PartIdentity(**{spec.name: fields[spec.name] for spec in dataclasses.fields(PartIdentity)})
-    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError):
-        return None
-
-
-class PartWriter:
-    """Writes one part under a temporary name and renames it when it is whole."""
-
-    def __init__(self, path: Path, identity: PartIdentity, schema: pa.Schema) -> None:
-        self._path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        kind = pa.struct([pa.field(field.name, field.type) for field in schema])
-        text = json.dumps(dataclasses.asdict(identity), sort_keys=True)
-        self._schema = pa.schema(
-            [("row", pa.int64()), (identity.signal, kind), ("error", pa.string())],
-            metadata={_METADATA_KEY: text.encode()},
-        )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
-        self._row = identity.first_row
-        self._pending: list[pa.RecordBatch] = []
-        self._pending_rows = 0
-
-    def write(self, found: pa.RecordBatch, measured: pa.BooleanArray, errors: list[str | None] | None) -> None:
-        """Append the findings of one batch.
-
-        Args:
-            found: the signal's fields.
-            measured: False where the row could not be measured: its struct becomes null.
-            errors: per row, what the signal raised; None when nothing was raised.
-        """
-        rows = found.num_rows
-        struct = pa.StructArray.from_arrays(
-            found.columns, fields=list(self._schema.field(1).type), mask=pa.compute.invert(measured)
-        )
-        row = pa.array(range(self._row, self._row + rows), pa.int64())
-        error = pa.array(errors, pa.string()) if errors else pa.nulls(rows, pa.string())
-        self._pending.append(pa.record_batch([row, struct, error], schema=self._schema))
-        self._row += rows
-        self._pending_rows += rows
-        if self._pending_rows >= ROWS_PER_GROUP:
-            self._flush(ROWS_PER_GROUP)
-
-    def _flush(self, multiple: int) -> None:
-        table = pa.Table.from_batches(self._pending, schema=self._schema).combine_chunks()
-        whole = table.num_rows - table.num_rows % multiple
-        if whole:
-            self._writer.write_table(table.slice(0, whole), row_group_size=ROWS_PER_GROUP)
-        self._pending = table.slice(whole).to_batches()
-        self._pending_rows = table.num_rows - whole
-
-    def close(self) -> None:
-        """Finish the part: after this it exists under its own name, whole."""
-        self._flush(1)
-        self._writer.close()
-        self._temporary.replace(self._path)
-
-    def abandon(self) -> None:
-        """Leave nothing behind."""
-        self._writer.close()
-        self._temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -264,6 +138,9 @@ class Findings:
 
     @classmethod
     def _from_record(cls, folder: Path, record: dict[str, Any]) -> Findings:
+        for shard in record["shards"]:
+            if not _KEY.fullmatch(shard["key"]):
+                raise KeyError(f"shard key {shard['key']!r}")
         return cls(
             directory=folder,
             shards=tuple(ShardRecord(**{**shard, "parts": tuple(shard["parts"])}) for shard in record["shards"]),
@@ -301,7 +178,7 @@ class Findings:
     def signature(self, *, rules: str | None = None, calibration: str | None = None) -> str:
         """The signature of these findings, with those of the rules and the calibration that judged them, if any."""
         used = [(signal.name, signal.version, signal.config_hash) for signal in self.measured]
-        corpus = corpus_hash(shard.digest for shard in self.shards)
+        corpus = corpus_hash(f"{shard.digest} {shard.layout}" for shard in self.shards)
         return signature(used, corpus, self.seed, rules=rules, calibration=calibration)
 
     def parts(self) -> Iterator[pl.DataFrame]:
@@ -327,7 +204,7 @@ class Findings:
         try:
             any_file = next(iter(files.values()))
             for group in range(any_file.metadata.num_row_groups):
-                tables = {name: file.read_row_group(group) for name, file in files.items()}
+                tables = {name: self._read(file, group, shard.key, name) for name, file in files.items()}
                 rows = next(iter(tables.values())).column("row")
                 if any(not table.column("row").equals(rows) for table in tables.values()):
                     raise FindingsError(
@@ -355,6 +232,13 @@ class Findings:
         finally:
             for file in files.values():
                 file.close()
+
+    def _read(self, file: pq.ParquetFile, group: int, key: str, signal: str) -> pa.Table:
+        try:
+            return file.read_row_group(group)
+        except (OSError, pa.ArrowException, IndexError) as error:
+            where = f"{self.directory}: findings of {signal} on {key}"
+            raise FindingsError(f"{where} are torn. Run foxing scan again with --fresh.") from error
 
     @staticmethod
     def _open(path: Path) -> pq.ParquetFile:

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audit.readers import ShardError
+from audit.readers.jsonl import is_json_text, parse_json_text
+from audit.readers.protocol import as_bytes, refuse_columns
 from detectors.documents import as_large_binary
 
 __all__ = ["TEXT_NAMES", "Kind", "Layout", "find_layout"]
@@ -53,45 +55,63 @@ class Layout:
         """The batch with `text` (and `response` outside plain text) in place of its layout columns.
 
         `text` is null where every part is; parts are joined by a blank line. Raw columns keep their names behind
-        `column:`.
+        `column:`. Lists of texts and structs with a `text` (content parts of a message) are joined. Of a JSONL column
+        whose values disagree in type the strings are text, and the other values null.
 
         Raises:
-            ShardError: a column that does not hold text.
+            ShardError: a column that does not hold text, or two of the same name.
         """
+        refuse_columns(batch.schema.names, batch.schema.names, uri)
         columns = {f"column:{name}": batch.column(name) for name in batch.schema.names}
-        parts = [_text(batch.column(name), name, uri) for name in self.columns] if self.kind is not Kind.CHAT else []
-        if self.kind is Kind.TEXT:
-            columns["text"] = parts[0]
-        elif self.kind is Kind.ANSWER:
-            columns["text"], columns["response"] = _join(parts), parts[-1]
-        else:
-            columns["text"], columns["response"] = _chat(batch.column(self.columns[0]), self.columns[0], uri)
+        try:
+            columns |= self._texts(batch, uri)
+        except pa.ArrowException as error:
+            held = ", ".join(f"{name!r} ({batch.schema.field(name).type})" for name in self.columns)
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise _not_text(uri, f"{held} cannot be read as {self.kind.value} ({reason})") from error
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+    def _texts(self, batch: pa.RecordBatch, uri: str) -> dict[str, pa.LargeBinaryArray]:
+        fields = [batch.schema.field(name) for name in self.columns]
+        arrays = [batch.column(name) for name in self.columns]
+        if self.kind is Kind.CHAT:
+            said = _parsed_chat(arrays[0]) if is_json_text(fields[0]) else _typed_chat(arrays[0], fields[0].name, uri)
+            return {"text": said.all(), "response": said.by_assistant()}
+        parts = [
+            _strings_of(array) if is_json_text(field) else _text(array, field.name, uri)
+            for array, field in zip(arrays, fields, strict=True)
+        ]
+        return {"text": parts[0]} if self.kind is Kind.TEXT else {"text": _join(parts), "response": parts[-1]}
 
 
 def find_layout(names: Sequence[str], uri: str, *, text: str | None = None) -> Layout:
     """Choose the layout by column names, or take the text column that was named.
 
     Raises:
-        ShardError: nothing that looks like text, or the named column is absent.
+        ShardError: nothing that looks like text, or the column is absent or there twice.
     """
     if text is not None:
         if text not in names:
             raise _missing(text, names, uri)
-        return Layout(Kind.CHAT if text in _CHATS else Kind.TEXT, (text,))
+        return _unambiguous(Layout(Kind.CHAT if text in _CHATS else Kind.TEXT, (text,)), names, uri)
     lower = {name.lower(): name for name in reversed(names)}
     for name in TEXT_NAMES:
         if name in lower:
-            return Layout(Kind.TEXT, (lower[name],))
+            return _unambiguous(Layout(Kind.TEXT, (lower[name],)), names, uri)
     for name in _CHATS:
         if name in lower:
-            return Layout(Kind.CHAT, (lower[name],))
+            return _unambiguous(Layout(Kind.CHAT, (lower[name],)), names, uri)
     prompts = [lower[name] for name in _PROMPTS if name in lower][:1]
     answers = [lower[name] for name in _ANSWERS if name in lower][:1]
     if prompts and answers:
         inputs = [lower[name] for name in _INPUTS if name in lower]
-        return Layout(Kind.ANSWER, (*prompts, *inputs, *answers))
+        return _unambiguous(Layout(Kind.ANSWER, (*prompts, *inputs, *answers)), names, uri)
     raise _missing("text", names, uri)
+
+
+def _unambiguous(layout: Layout, names: Sequence[str], uri: str) -> Layout:
+    refuse_columns(layout.columns, names, uri)
+    return layout
 
 
 def _missing(wanted: str, names: Sequence[str], uri: str) -> ShardError:
@@ -108,22 +128,53 @@ def _missing(wanted: str, names: Sequence[str], uri: str) -> ShardError:
     )
 
 
+def _not_text(uri: str, what: str) -> ShardError:
+    return ShardError(uri, f"column {what}", "Name a text column with --text.", code="FX902")
+
+
 def _text(column: pa.Array, name: str, uri: str) -> pa.LargeBinaryArray:
     kind = column.type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_list_view(kind):
-        return _join_lists(column.cast(pa.large_list(kind.value_type)), name, uri)
+    if _is_list(kind):
+        return _gather(_parents(column), _text(column.flatten(), name, uri), len(column))
+    if pa.types.is_struct(kind) and "text" in [field.name for field in kind]:
+        return _text(pc.struct_field(column, "text"), f"{name}.text", uri)
     try:
         return as_large_binary(column)
     except TypeError as error:
-        raise ShardError(
-            uri, f"column {name!r} is {kind}, not text", "Name a text column with --text.", code="FX902"
-        ) from error
+        raise _not_text(uri, f"{name!r} is {kind}, not text") from error
 
 
-def _join_lists(column: pa.LargeListArray, name: str, uri: str) -> pa.LargeBinaryArray:
-    """One document a row from a list of texts (answers): items joined by blank lines; empty and null lists are null."""
-    parents = column.value_parent_indices()
-    return _gather(parents, _text(column.flatten(), name, uri), len(column))
+def _is_list(kind: pa.DataType) -> bool:
+    tests = (
+        pa.types.is_list,
+        pa.types.is_large_list,
+        pa.types.is_list_view,
+        pa.types.is_large_list_view,
+        pa.types.is_fixed_size_list,
+    )
+    return any(test(kind) for test in tests)
+
+
+def _parents(lists: pa.Array) -> pa.Int64Array:
+    """The row of each item of `flatten()`, which leaves out what null lists span (`value_parent_indices` does not)."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0)
+    return pa.array(np.repeat(np.arange(len(lists)), np.asarray(lengths)))
+
+
+def _strings_of(column: pa.Array) -> pa.LargeBinaryArray:
+    """The strings, and texts in lists and structs, of a column of JSON text; null where the value is another one."""
+    return pa.array([_joined_parts(value) for value in parse_json_text(column)], pa.large_binary())
+
+
+def _joined_parts(value: object) -> bytes | None:
+    """A message's content: a string, or a list of strings and of `{"type": "text", "text": ...}`."""
+    if isinstance(value, str):
+        return as_bytes(value)
+    if isinstance(value, dict):
+        return _joined_parts(value["text"]) if isinstance(value.get("text"), str | list) else None
+    parts = [_joined_parts(item) for item in value] if isinstance(value, list) else []
+    texts = [part for part in parts if part is not None]
+    return _BREAK.join(texts) if texts else None
 
 
 def _join(parts: list[pa.LargeBinaryArray]) -> pa.LargeBinaryArray:
@@ -136,14 +187,35 @@ def _join(parts: list[pa.LargeBinaryArray]) -> pa.LargeBinaryArray:
     )
 
 
-def _chat(column: pa.Array, name: str, uri: str) -> tuple[pa.LargeBinaryArray, pa.LargeBinaryArray]:
+@dataclass(frozen=True)
+class _Said:
+    """The messages of a batch, one after the other.
+
+    Attributes:
+        rows: of the batch.
+        parents: int64, the row of each message, ascending.
+        texts: what was said.
+        authored: bool, whether the assistant said it.
+    """
+
+    rows: int
+    parents: pa.Array
+    texts: pa.LargeBinaryArray
+    authored: pa.BooleanArray
+
+    def all(self) -> pa.LargeBinaryArray:
+        return _gather(self.parents, self.texts, self.rows)
+
+    def by_assistant(self) -> pa.LargeBinaryArray:
+        return _gather(self.parents.filter(self.authored), self.texts.filter(self.authored), self.rows)
+
+
+def _typed_chat(column: pa.Array, name: str, uri: str) -> _Said:
     kind = column.type
-    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_list_view(kind)
-    if not listed or not pa.types.is_struct(kind.value_type):
-        raise ShardError(
-            uri, f"column {name!r} is {kind}, not a list of messages", "Name a text column with --text.", code="FX902"
-        )
-    column = column.cast(pa.large_list(kind.value_type))
+    if pa.types.is_null(kind):
+        return _parsed_chat(column.cast(pa.large_string()))
+    if not _is_list(kind) or not pa.types.is_struct(kind.value_type):
+        raise _not_text(uri, f"{name!r} is {kind}, not a list of messages")
     fields = [field.name for field in kind.value_type]
     role = next((key for key in _ROLE_KEYS if key in fields), None)
     content = next((key for key in _CONTENT_KEYS if key in fields), None)
@@ -154,12 +226,38 @@ def _chat(column: pa.Array, name: str, uri: str) -> tuple[pa.LargeBinaryArray, p
             "Rename them to role and content, or name a text column with --text.",
             code="FX902",
         )
-    parents, flat = column.value_parent_indices(), column.flatten()
-    said = _text(pc.struct_field(flat, content), f"{name}.{content}", uri)
-    roles = pc.utf8_lower(pc.struct_field(flat, role).cast(pa.large_string()))
-    authored = pc.fill_null(pc.is_in(roles, value_set=pa.array(_AUTHORS, pa.large_string())), False)
-    response = _gather(parents.filter(authored), said.filter(authored), len(column))
-    return _gather(parents, said, len(column)), response
+    flat = column.flatten()
+    texts = _text(pc.struct_field(flat, content), f"{name}.{content}", uri)
+    roles = pc.struct_field(flat, role).cast(pa.large_string())
+    return _Said(len(column), _parents(column), texts, _is_author(roles))
+
+
+def _parsed_chat(column: pa.Array) -> _Said:
+    """Messages whose shapes disagree within a JSONL file, such as content that is now a string and now a list."""
+    values = parse_json_text(column)
+    found = [
+        (row, message)
+        for row, value in enumerate(values)
+        for message in (value if isinstance(value, list) else [])
+        if isinstance(message, dict)
+    ]
+    said = [_joined_parts(_first(message, _CONTENT_KEYS)) for _, message in found]
+    roles = [role if isinstance(role := _first(message, _ROLE_KEYS), str) else None for _, message in found]
+    encoded = [None if role is None else as_bytes(role).decode("utf-8", "replace") for role in roles]
+    return _Said(
+        len(values),
+        pa.array([row for row, _ in found], pa.int64()),
+        pa.array(said, pa.large_binary()),
+        _is_author(pa.array(encoded, pa.large_string())),
+    )
+
+
+def _first(message: dict[str, object], keys: tuple[str, ...]) -> object:
+    return next((message[key] for key in keys if key in message), None)
+
+
+def _is_author(roles: pa.LargeStringArray) -> pa.BooleanArray:
+    return pc.fill_null(pc.is_in(pc.utf8_lower(roles), value_set=pa.array(_AUTHORS, pa.large_string())), False)
 
 
 def _gather(parents: pa.Array, texts: pa.LargeBinaryArray, rows: int) -> pa.LargeBinaryArray:

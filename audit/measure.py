@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,15 +14,25 @@ import pyarrow as pa
 
 from audit.corpus import Shard
 from audit.execute import attempt
-from audit.findings import PartIdentity, PartWriter, part_path, read_identity
 from audit.layout import Layout
+from audit.parts import PartIdentity, PartWriter, part_path, read_identity
 from audit.readers import Group
 from audit.signature import signal_config
 from detectors.documents import Documents
-from detectors.errors import FoxingError, OutputError, SignalError
+from detectors.errors import ConfigError, FoxingError, OutputError, SignalError
 from detectors.protocols import Device, Measure, Signal
 
-__all__ = ["MeasureUnit", "Part", "PartReceipt", "Receipt", "Unit", "identity", "parts_of"]
+__all__ = [
+    "MeasureUnit",
+    "Part",
+    "PartReceipt",
+    "Receipt",
+    "Unit",
+    "columns_of",
+    "identity",
+    "parts_of",
+    "refuse_other",
+]
 
 PART_BYTES = 32 << 20
 PART_ROWS = 8192
@@ -67,12 +77,14 @@ class Unit:
         digest: of the shard.
         layout: columns that make up a row's text.
         part: the part; None for a sequential shard, which is cut every 8,192 rows.
+        known: parts of a sequential shard that an earlier scan of the same bytes finished.
     """
 
     shard: Shard
     digest: str
     layout: Layout
     part: Part | None
+    known: tuple[PartReceipt, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,7 @@ class Receipt:
     Attributes:
         key: of the shard.
         parts: every part of the unit, found or made.
+        columns: name to Arrow type of the shard's columns; None where an earlier scan knows them.
         text_bytes: UTF-8 bytes that were measured now.
         measured_rows: rows that were measured now (0 when all parts were found).
         faults: rows on which a signal raised.
@@ -98,6 +111,7 @@ class Receipt:
 
     key: str
     parts: tuple[PartReceipt, ...]
+    columns: Mapping[str, str] | None
     text_bytes: int
     measured_rows: int
     faults: int
@@ -141,10 +155,9 @@ class MeasureUnit:
             raise
 
     def _measure(self, unit: Unit, began: float) -> Receipt:
-        if unit.part is not None:
-            missing = self._missing(unit, unit.part.first_row, unit.part.rows)
-            if not missing:
-                return Receipt(unit.shard.key, (PartReceipt(unit.part.first_row, unit.part.rows),), 0, 0, 0, 0.0)
+        planned = (PartReceipt(unit.part.first_row, unit.part.rows),) if unit.part is not None else unit.known
+        if planned and not any(self._missing(unit, part.first_row) for part in planned):
+            return Receipt(unit.shard.key, planned, None, 0, 0, 0, 0.0)
         columns = sorted(
             {*unit.layout.columns, *(c.removeprefix("column:") for s in self.signals for c in s.reads if ":" in c)}
         )
@@ -160,20 +173,28 @@ class MeasureUnit:
             if rows:
                 parts.append(PartReceipt(first_row, rows))
         return Receipt(
-            unit.shard.key, tuple(parts), tally.text_bytes, tally.rows, tally.faults, time.monotonic() - began
+            unit.shard.key,
+            tuple(parts),
+            columns_of(unit.shard),
+            tally.text_bytes,
+            tally.rows,
+            tally.faults,
+            time.monotonic() - began,
         )
 
-    def _missing(self, unit: Unit, first_row: int, rows: int | None) -> list[Signal]:
-        return [signal for signal in self.signals if not self._is_done(signal, unit, first_row, rows)]
+    def _missing(self, unit: Unit, first_row: int) -> list[Signal]:
+        return [signal for signal in self.signals if not self._is_done(signal, unit, first_row)]
 
-    def _is_done(self, signal: Signal, unit: Unit, first_row: int, rows: int | None) -> bool:
+    def _is_done(self, signal: Signal, unit: Unit, first_row: int) -> bool:
+        """Whether the part is there, whole and measured alike; one that was measured otherwise stops the scan."""
         path = part_path(self.directory, signal.name, unit.shard.key, first_row)
-        if not path.exists() or read_identity(path) != identity(signal, unit, self.seed, first_row):
-            return False
-        return rows is None or pa.parquet.read_metadata(path).num_rows == rows
+        found = read_identity(path) if path.exists() else None
+        if found is not None:
+            refuse_other(identity(signal, unit, self.seed, first_row), found, self.directory, unit.shard.key)
+        return found is not None
 
     def _write_part(self, unit: Unit, first_row: int, batches: Iterator[pa.RecordBatch], tally: _Tally) -> int:
-        missing = self._missing(unit, first_row, unit.part.rows if unit.part else None)
+        missing = self._missing(unit, first_row)
         writers: dict[Signal, PartWriter] = {}
         rows = 0
         try:
@@ -203,10 +224,10 @@ class MeasureUnit:
     ) -> tuple[pa.RecordBatch, pa.BooleanArray, list[str | None] | None]:
         measure = _loaded(signal, self.device)
         found, errors = _isolate(measure, signal, documents)
-        if found.schema.names != signal.schema.names or found.num_rows != len(documents):
+        if not _nullable(found.schema).equals(_nullable(signal.schema)) or found.num_rows != len(documents):
             raise SignalError(
-                f"signal {signal.name!r} returned {found.num_rows} rows of {found.schema.names}, "
-                f"not {len(documents)} of {signal.schema.names}. Run detectors.conformance.check_signal on it."
+                f"signal {signal.name!r} returned {found.num_rows} rows of {_types(found.schema)}, "
+                f"not {len(documents)} of {_types(signal.schema)}. Run detectors.conformance.check_signal on it."
             )
         measured = np.ones(len(documents), bool)
         if "text" in signal.reads:
@@ -226,10 +247,38 @@ class _Tally:
     faults: int = 0
 
 
+def columns_of(shard: Shard) -> dict[str, str]:
+    """Name to Arrow type of every column; for JSONL this reads the file once more."""
+    return {field.name: str(field.type) for field in shard.schema()}
+
+
 def identity(signal: Signal, unit: Unit, seed: int, first_row: int) -> PartIdentity:
     """What the numbers of one part depend on."""
-    layout = str(unit.layout) if {"text", "response"} & set(signal.reads) else ""
-    return PartIdentity(signal.name, signal.version, signal_config(signal), seed, layout, unit.digest, first_row)
+    return PartIdentity(
+        signal=signal.name,
+        version=signal.version,
+        config=signal_config(signal),
+        seed=seed,
+        layout=str(unit.layout) if {"text", "response"} & set(signal.reads) else "",
+        digest=unit.digest,
+        first_row=first_row,
+        rows=PART_ROWS if unit.part is None else unit.part.rows,
+    )
+
+
+def refuse_other(wanted: PartIdentity, found: PartIdentity, directory: Path, key: str) -> None:
+    """Stop when a part on disk was made otherwise than this run would make it.
+
+    Raises:
+        ConfigError: with every difference spelled out.
+    """
+    if found == wanted:
+        return
+    what = "; ".join(wanted.differences(found)) or "another cut into parts"
+    raise ConfigError(
+        f"{directory}: findings of {wanted.signal} on {key} differ from this scan ({what}). "
+        "Scan into another folder, or start over with --fresh."
+    )
 
 
 @lru_cache(maxsize=64)
@@ -243,9 +292,11 @@ def _isolate(measure: Measure, signal: Signal, documents: Documents) -> tuple[pa
     outcome = attempt(measure, documents)
     if outcome.value is not None:
         return outcome.value, None
+    if isinstance(outcome.error, FoxingError):
+        raise outcome.error
     if len(documents) == 1:
         nulls = [pa.nulls(1, spec.type) for spec in signal.schema]
-        return pa.record_batch(nulls, schema=_nullable(signal.schema)), [str(outcome.error).splitlines()[0]]
+        return pa.record_batch(nulls, schema=_nullable(signal.schema)), [str(outcome.error)]
     half = len(documents) // 2
     pieces = [
         _isolate(measure, signal, part)
@@ -254,6 +305,10 @@ def _isolate(measure: Measure, signal: Signal, documents: Documents) -> tuple[pa
     table = pa.Table.from_batches([piece.cast(_nullable(signal.schema)) for piece, _ in pieces]).combine_chunks()
     errors = [error for piece, found in pieces for error in (found or [None] * piece.num_rows)]
     return table.to_batches(max_chunksize=len(documents))[0], errors
+
+
+def _types(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)
 
 
 def _nullable(schema: pa.Schema) -> pa.Schema:

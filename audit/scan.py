@@ -3,46 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from audit import __version__
-from audit.config import Config, ScanConfig, settings
+from audit.config import Config, ScanConfig
 from audit.corpus import Corpus, Shard, open_shard
+from audit.destination import DIGESTS, LOCK, clear, local_folder, refuse_foreign, refuse_inside, spool
 from audit.execute import Executor, executor_for
-from audit.findings import (
-    COLUMN_PREFIX,
-    RECORD,
-    FailedShard,
-    Findings,
-    ShardRecord,
-    SignalRecord,
-    part_path,
-    read_identity,
-    write_json,
-)
+from audit.findings import RECORD, FailedShard, Findings, ShardRecord, SignalRecord, write_json
 from audit.layout import find_layout
-from audit.measure import MeasureUnit, Receipt, Unit, identity, parts_of
+from audit.lock import locked
+from audit.measure import MeasureUnit, PartReceipt, Receipt, Unit, columns_of, identity, parts_of, refuse_other
+from audit.parts import any_part, read_identity
 from audit.readers import ShardError
+from audit.signals import build_signals, with_known
 from audit.signature import config_hash, signal_config
-from audit.storage import digest, is_remote, stat
-from detectors.column import Column
-from detectors.errors import ConfigError, FindingsError, FoxingError, InputError, OutputError, PluginError
+from audit.storage import is_remote, stat
+from detectors.errors import FindingsError, FoxingError, InputError
 from detectors.protocols import Device, Signal
-from detectors.registry import SIGNALS, load
 
-__all__ = ["Progress", "ScanResult", "build_signals", "open_corpus", "scan"]
-
-_DIGESTS = "digests.json"
-_STDIN = "stdin.jsonl"
+__all__ = ["Progress", "ScanResult", "scan"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +52,8 @@ class ScanResult:
 
     Attributes:
         findings: opened for reading.
+        skipped: files in the folders named that are no data files, and so were passed over.
+        gone: shards of earlier scans that are no longer in a folder that was scanned again; they left the corpus.
         measured_rows: rows that were measured now, not before.
         text_bytes: UTF-8 bytes that were measured now.
         faults: rows on which a signal raised.
@@ -76,6 +62,8 @@ class ScanResult:
     """
 
     findings: Findings
+    skipped: tuple[str, ...]
+    gone: tuple[str, ...]
     measured_rows: int
     text_bytes: int
     faults: int
@@ -83,73 +71,37 @@ class ScanResult:
     wall_s: float
 
 
-def build_signals(config: Config) -> tuple[Signal, ...]:
-    """The signals that a configuration names, `document` always among them.
+def _corpus(paths: Sequence[str], folder: Path, known: Findings | None) -> tuple[Corpus, tuple[str, ...]]:
+    """The shards to scan, and those of earlier scans of this folder that are gone from where they were looked for.
 
-    Raises:
-        PluginError: no such signal. ConfigError: settings that it does not have.
+    What an earlier scan covered stays part of the corpus, and what it could not read is tried again.
     """
-    names = list(dict.fromkeys(("document", *config.scan.signals)))
-    for name in config.signals:
-        if name not in names:
-            load(SIGNALS, name)
-    where = str(config.path or "settings")
-    return tuple(_build_signal(name, config.signals.get(name, {}), where) for name in names)
-
-
-def _build_signal(name: str, values: Mapping[str, object], where: str) -> Signal:
-    kind = load(SIGNALS, name)
-    if not isinstance(kind, type):
-        raise PluginError(f"signal {name!r} is {kind!r}, not a class. Register the class itself.")
-    signal: object = settings(kind, values, f"{where}: signal.{name}")
-    if not isinstance(signal, Signal):
-        raise PluginError(f"signal {name!r} lacks name, version, reads, schema or load. See CONTRIBUTING.md.")
-    return signal
-
-
-def open_corpus(paths: Sequence[str], directory: Path, known: Findings | None, *, fresh: bool = False) -> Corpus:
-    """The shards to scan: those named now, and those of an earlier scan of the same folder that are still there."""
     keys = {shard.uri: shard.key for shard in known.shards} if known else {}
-    named = Corpus.open([str(_spool(directory, fresh=fresh)) if path == "-" else path for path in paths], keys=keys)
+    named = Corpus.open(paths, keys=keys)
+    refuse_inside(folder, (), (shard.uri for shard in named.shards))
     if known is None:
-        return named
+        return named, ()
     have = {shard.uri for shard in named.shards}
     before = [
         open_shard(record.uri, record.format, key=record.key, size_bytes=record.size_bytes)
         for record in known.shards
-        if record.uri not in have and (is_remote(record.uri) or Path(record.uri).exists())
+        if record.uri not in have
     ]
-    return Corpus.of((*before, *named.shards))
+    retried = [failed.uri for failed in known.failed if failed.uri not in have and _is_there(failed.uri)]
+    if retried:
+        before += Corpus.open(retried, keys={**keys, **{shard.uri: shard.key for shard in named.shards}}).shards
+    # A folder that is scanned again says what belongs to it; what lay elsewhere must still be there.
+    gone = tuple(shard.uri for shard in before if not _is_there(shard.uri) and _below(shard.uri, paths))
+    kept = [shard for shard in before if shard.uri not in gone]
+    return Corpus.of((*kept, *named.shards), skipped=named.skipped), gone
 
 
-def _spool(directory: Path, *, fresh: bool) -> Path:
-    """Standard input, kept beside the findings: what cannot be read again could not be curated."""
-    target = directory / _STDIN
-    if sys.stdin.isatty():
-        raise InputError("-: standard input is a terminal. Pipe JSONL into it.")
-    directory.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_suffix(".tmp")
-    with temporary.open("wb") as handle:
-        shutil.copyfileobj(sys.stdin.buffer, handle, 1 << 20)
-    if target.exists() and not fresh and digest(str(target)) != digest(str(temporary)):
-        temporary.unlink()
-        raise ConfigError(
-            f"-: standard input differs from what {directory} holds. Scan into another folder, or --fresh."
-        )
-    temporary.replace(target)
-    return target
+def _is_there(uri: str) -> bool:
+    return is_remote(uri) or Path(uri).exists()
 
 
-def _refuse_inside(directory: Path, paths: Sequence[str]) -> None:
-    out = directory.resolve()
-    for path in paths:
-        if path == "-" or is_remote(path):
-            continue
-        here = Path(path.removeprefix("file://")).resolve()
-        if here.is_dir() and out.is_relative_to(here):
-            raise OutputError(f"{directory}: output inside the input {path}. Choose an output folder elsewhere.")
-        if here.is_relative_to(out):
-            raise OutputError(f"{directory}: the input {path} is inside the output. Choose another output folder.")
+def _below(uri: str, paths: Sequence[str]) -> bool:
+    return any(not is_remote(path) and Path(uri).is_relative_to(Path(path).absolute()) for path in paths)
 
 
 def scan(
@@ -179,19 +131,31 @@ def scan(
     """
     began = time.monotonic()
     chosen = config or Config()
-    folder = Path(directory)
+    folder = local_folder(directory)
     signals = build_signals(chosen)
-    _refuse_inside(folder, paths)
-    _refuse_foreign(folder)
-    known = _known(folder, fresh)
-    corpus = open_corpus(paths, folder, known, fresh=fresh)
-    with _locked(folder):
-        if fresh:
-            _clear(folder)
-        for leftover in (folder / "findings").rglob(".*.tmp"):
-            leftover.unlink()
-        session = _Scan(folder, _with_columns(signals, known, chosen.scan), chosen.scan, on_progress)
-        return session.run(corpus, began)
+    refuse_inside(folder, paths)
+    refuse_foreign(folder)
+    created = not folder.exists()
+    try:
+        with locked(folder):
+            known = _known(folder, fresh)
+            named = [str(spool(folder, fresh=fresh)) if path == "-" else path for path in paths]
+            corpus, gone = _corpus(named, folder, known)
+            for leftover in (folder / "findings").rglob(".*.tmp"):
+                leftover.unlink()
+            run = _Scan(folder, with_known(signals, known, chosen.scan.by), chosen.scan, known, fresh, on_progress)
+            return run.run(corpus, gone, began)
+    except FoxingError:
+        if created:
+            _take_back(folder)
+        raise
+
+
+def _take_back(folder: Path) -> None:
+    """Remove a folder that was made for a scan that never began."""
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK}:
+        (folder / LOCK).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _known(folder: Path, fresh: bool) -> Findings | None:
@@ -203,64 +167,64 @@ def _known(folder: Path, fresh: bool) -> Findings | None:
         return None
 
 
-def _with_columns(signals: tuple[Signal, ...], known: Findings | None, config: ScanConfig) -> tuple[Signal, ...]:
-    """Add the raw columns and the signals that the folder already has: a new shard gets those too."""
-    chosen = {signal.name: signal for signal in signals}
-    for record in known.signals if known else ():
-        if record.name.startswith(COLUMN_PREFIX):
-            chosen.setdefault(record.name, Column(record.name.removeprefix(COLUMN_PREFIX)))
-        elif record.name not in chosen:
-            chosen[record.name] = _build_signal(record.name, record.config, RECORD)
-    if config.by is not None:
-        chosen.setdefault(COLUMN_PREFIX + config.by, Column(config.by))
-    return tuple(chosen.values())
-
-
 class _Scan:
-    """The state of one run: what failed, what was counted."""
+    """The state of one run: what was known, what failed."""
 
     def __init__(
         self,
         folder: Path,
         signals: tuple[Signal, ...],
         config: ScanConfig,
+        known: Findings | None,
+        fresh: bool,
         on_progress: Callable[[Progress], None] | None,
     ) -> None:
         self.folder = folder
         self.signals = signals
         self.config = config
         self.executor: Executor = executor_for(config.workers)
+        self.known = {shard.uri: shard for shard in known.shards} if known else {}
+        self.by = config.by or (known.by if known else None)
+        self.fresh = fresh
         self.failed: dict[str, FailedShard] = {}
         self.on_progress = on_progress or (lambda progress: None)
 
-    def run(self, corpus: Corpus, began: float) -> ScanResult:
+    def run(self, corpus: Corpus, gone: tuple[str, ...], began: float) -> ScanResult:
         digests = self._digests(corpus)
         units = {shard.uri: self._units(shard, digests[shard.uri]) for shard in corpus.shards if shard.uri in digests}
+        self._refuse_unreadable(corpus)
+        if self.fresh:
+            clear(self.folder)
         self._refuse_changed([unit for found in units.values() for unit in found[:1]])
         receipts = self._measure(corpus, [unit for found in units.values() for unit in found])
+        self._refuse_unreadable(corpus)
         records = [
             self._record(shard, digests[shard.uri], units[shard.uri], receipts.get(shard.key, []))
             for shard in corpus.shards
             if shard.uri not in self.failed
         ]
-        self._refuse_empty(corpus, records)
+        if not sum(record.rows for record in records):
+            more = f" (nor in {len(records) - 1} other files)" if len(records) > 1 else ""
+            raise InputError(f"{records[0].uri}: no rows in all of it{more}. Check what wrote it.")
         findings = Findings(
             self.folder,
             tuple(records),
             tuple(self.failed.values()),
             tuple(_signal_record(signal) for signal in self.signals),
             self.config.seed,
-            self.config.by,
+            self.by,
         )
         findings.commit(__version__)
         done = [receipt for found in receipts.values() for receipt in found]
         return ScanResult(
-            findings,
-            sum(receipt.measured_rows for receipt in done),
-            sum(receipt.text_bytes for receipt in done),
-            sum(receipt.faults for receipt in done),
-            sum(receipt.seconds for receipt in done),
-            time.monotonic() - began,
+            findings=findings,
+            skipped=corpus.skipped,
+            gone=gone,
+            measured_rows=sum(receipt.measured_rows for receipt in done),
+            text_bytes=sum(receipt.text_bytes for receipt in done),
+            faults=sum(receipt.faults for receipt in done),
+            cpu_s=sum(receipt.seconds for receipt in done),
+            wall_s=time.monotonic() - began,
         )
 
     def _fail(self, uri: str, error: Exception) -> None:
@@ -272,16 +236,17 @@ class _Scan:
         cache = _read_digests(self.folder)
         digests: dict[str, str] = {}
         fresh: list[Shard] = []
-        stamps: dict[str, list[int]] = {}
+        stamps: dict[str, list[int] | None] = {}
         for shard in corpus.shards:
             try:
-                stamps[shard.uri] = list(stat(shard.uri))
+                stamp = stat(shard.uri)
+                stamps[shard.uri] = None if stamp is None else list(stamp)
                 shard.reader.names()
             except (InputError, OSError) as error:
                 self._fail(shard.uri, error)
                 continue
             entry = cache.get(shard.uri)
-            if entry is not None and entry[0] == stamps[shard.uri]:
+            if entry is not None and stamps[shard.uri] is not None and entry[0] == stamps[shard.uri]:
                 digests[shard.uri] = entry[1]
             else:
                 fresh.append(shard)
@@ -296,7 +261,7 @@ class _Scan:
             self.on_progress(Progress(done, total, 0, "digest"))
         if fresh:
             kept = {uri: [stamps[uri], digest] for uri, digest in digests.items()}
-            write_json(self.folder / _DIGESTS, kept)
+            write_json(self.folder / DIGESTS, kept)
         return digests
 
     def _units(self, shard: Shard, digest: str) -> list[Unit]:
@@ -305,33 +270,32 @@ class _Scan:
             layout = find_layout(names, shard.uri, text=self.config.text)
             for signal in self.signals:
                 for column in signal.reads:
-                    if column.startswith("column:") and column.removeprefix("column:") not in names:
-                        raise ShardError(
-                            shard.uri,
-                            f"no column {column.removeprefix('column:')!r} (has: {', '.join(names[:12])})",
-                            "Name another with --by.",
-                            code="FX902",
-                        )
+                    _need_column(column, names, shard.uri)
         except ShardError as error:
             self._fail(shard.uri, error)
             return []
         groups = shard.groups()
         if groups is None:
-            return [Unit(shard, digest, layout, None)]
+            return [Unit(shard, digest, layout, None, self._known_parts(shard, digest))]
         return [Unit(shard, digest, layout, part) for part in parts_of(groups)]
 
+    def _known_parts(self, shard: Shard, digest: str) -> tuple[PartReceipt, ...]:
+        record = self.known.get(shard.uri)
+        if self.fresh or record is None or record.digest != digest:
+            return ()
+        ends = (*record.parts[1:], record.rows)
+        return tuple(PartReceipt(first, end - first) for first, end in zip(record.parts, ends, strict=True))
+
     def _refuse_changed(self, firsts: Iterable[Unit]) -> None:
-        """Stop when findings on disk were made otherwise than this run would make them."""
+        """Stop when findings on disk were made otherwise than this run would make them, before anything is added."""
         for unit in firsts:
             for signal in self.signals:
-                wanted = identity(signal, unit, self.config.seed, 0)
-                found = read_identity(part_path(self.folder, signal.name, unit.shard.key, 0))
-                if found is not None and found != wanted:
-                    what = "; ".join(wanted.differences(found))
-                    raise ConfigError(
-                        f"{self.folder}: findings of {signal.name} on {unit.shard.key} differ from this scan ({what}). "
-                        "Scan into another folder, or start over with --fresh."
-                    )
+                path = any_part(self.folder, signal.name, unit.shard.key)
+                found = read_identity(path) if path is not None else None
+                if found is not None:
+                    wanted = identity(signal, unit, self.config.seed, found.first_row)
+                    if wanted.differences(found):
+                        refuse_other(wanted, found, self.folder, unit.shard.key)
 
     def _measure(self, corpus: Corpus, units: list[Unit]) -> dict[str, list[Receipt]]:
         sizes = {shard.key: shard.size_bytes for shard in corpus.shards}
@@ -355,26 +319,34 @@ class _Scan:
 
     def _record(self, shard: Shard, digest: str, units: list[Unit], receipts: list[Receipt]) -> ShardRecord:
         parts = sorted((part for receipt in receipts for part in receipt.parts), key=lambda part: part.first_row)
-        schema = shard.schema()
+        seen = next((receipt.columns for receipt in receipts if receipt.columns is not None), None)
+        if seen is None and shard.uri in self.known:
+            seen = self.known[shard.uri].columns
         return ShardRecord(
-            shard.key,
-            shard.uri,
-            shard.format.value,
-            sum(part.rows for part in parts),
-            shard.size_bytes,
-            digest,
-            str(units[0].layout) if units else "",
-            {field.name: str(field.type) for field in schema},
-            tuple(part.first_row for part in parts),
+            key=shard.key,
+            uri=shard.uri,
+            format=shard.format.value,
+            rows=sum(part.rows for part in parts),
+            size_bytes=shard.size_bytes,
+            digest=digest,
+            layout=str(units[0].layout) if units else "",
+            columns=columns_of(shard) if seen is None else seen,
+            parts=tuple(part.first_row for part in parts),
         )
 
-    def _refuse_empty(self, corpus: Corpus, records: list[ShardRecord]) -> None:
-        if not records:
-            first = next(iter(self.failed.values()))
-            more = f" (and {len(self.failed) - 1} other shards cannot be read either)" if len(self.failed) > 1 else ""
-            raise InputError(first.message + more)
-        if not sum(record.rows for record in records):
-            raise InputError(f"{records[0].uri}: no rows in all of {len(records)} shards. Check what wrote them.")
+    def _refuse_unreadable(self, corpus: Corpus) -> None:
+        if len(self.failed) < len(corpus.shards):
+            return
+        first = next(iter(self.failed.values()))
+        more = f" (and {len(self.failed) - 1} other files cannot be read either)" if len(self.failed) > 1 else ""
+        raise InputError(first.message + more)
+
+
+def _need_column(read: str, names: Sequence[str], uri: str) -> None:
+    kind, separator, column = read.partition(":")
+    if kind == "column" and separator and column not in names:
+        has = ", ".join(names[:12])
+        raise ShardError(uri, f"no column {column!r} (has: {has})", "Name another with --by.", code="FX902")
 
 
 def _small(executor: Executor, items: Sequence[Shard]) -> Executor:
@@ -389,49 +361,7 @@ def _signal_record(signal: Signal) -> SignalRecord:
 
 def _read_digests(folder: Path) -> dict[str, tuple[list[int], str]]:
     try:
-        found = json.loads((folder / _DIGESTS).read_text("utf-8"))
+        found = json.loads((folder / DIGESTS).read_text("utf-8"))
         return {uri: (list(entry[0]), str(entry[1])) for uri, entry in found.items()}
     except (OSError, ValueError, AttributeError, IndexError, TypeError):
         return {}
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """A folder with files that are not foxing's is somebody's: leave it alone."""
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: is a file. Name a folder with -o.")
-    ours = {RECORD, _DIGESTS, _STDIN, "findings", "lock"}
-    if not folder.is_dir() or (folder / RECORD).exists():
-        return
-    if any(path.name not in ours and not path.name.startswith(".") for path in folder.iterdir()):
-        raise OutputError(f"{folder}: is not empty and holds no scan. Name a new folder with -o.")
-
-
-def _clear(folder: Path) -> None:
-    (folder / RECORD).unlink(missing_ok=True)
-    shutil.rmtree(folder / "findings", ignore_errors=True)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Two scans into one folder would undo each other: the second one stops and says who has it."""
-    import fcntl
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / "lock").open("a+", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: cannot be written ({error.strerror}). Choose another -o or mend its rights."
-        ) from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            handle.seek(0)
-            raise OutputError(
-                f"{folder}: in use by {handle.read().strip() or 'another process'}. Wait for it or stop it."
-            ) from error
-        handle.truncate(0)
-        handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        handle.flush()
-        yield

@@ -36,7 +36,7 @@ def config_hash(config: object) -> str:
 
 
 def corpus_hash(digests: Iterable[str]) -> str:
-    """12 hex digits over the shards' digests, whatever their order and names."""
+    """12 hex digits over what each shard holds and which columns of it were read, whatever their order and names."""
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()[:12]
 
 

@@ -19,6 +19,8 @@ __all__ = ["Entry", "digest", "expand", "is_remote", "open_binary", "stat"]
 
 _CHUNK_BYTES = 1 << 20
 _MAGIC = frozenset("*?[")
+# What the stores that fsspec knows call a tag or a time: S3, HTTP, GCS, Azure, SFTP, memory.
+_STAMPS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "created")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def _filesystem(uri: str) -> Any:  # fsspec ships no types
 def expand(path: str) -> list[Entry]:
     """Files named by a path, directory (recursively) or glob, sorted by path.
 
-    Names that start with `.` or `_` below the named root are passed over, as Spark and Hive do.
+    Names that start with `.` or `_` below the named root are passed over, as Spark and Hive do. Links to folders are
+    followed, each folder once.
 
     Raises:
         InputError: nothing there.
@@ -88,13 +91,24 @@ def _walk_local(path: str) -> list[Entry]:
     if not os.path.isdir(full):
         return [Entry(full, os.path.dirname(full), os.path.getsize(full))]
     found = []
+    visited: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(full, followlinks=True):
-        folders[:] = sorted(name for name in folders if not _hidden(name))
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in visited:  # a link to a folder that was walked, perhaps its own parent
+            folders[:] = []
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        # Links last: a folder that is both here and linked to is walked under its own name.
+        folders[:] = sorted((name for name in folders if not _hidden(name)), key=lambda name: _link_order(folder, name))
         for name in files:
             uri = os.path.join(folder, name)
             if not _hidden(name) and os.path.isfile(uri):
                 found.append(Entry(uri, full, os.path.getsize(uri)))
     return found
+
+
+def _link_order(folder: str, name: str) -> tuple[bool, str]:
+    return os.path.islink(os.path.join(folder, name)), name
 
 
 def _expand_remote(path: str) -> list[Entry]:
@@ -146,11 +160,19 @@ def open_binary(uri: str) -> Iterator[IO[bytes]]:
         yield handle
 
 
-def stat(uri: str) -> tuple[int, int]:
-    """Size in bytes and modification time in ns (0 where the store has none): the key of the digest cache."""
+def stat(uri: str) -> tuple[int, int] | None:
+    """What changes when a file does: its size in bytes, and its modification time in ns or a hash of its tag.
+
+    None where the store tells neither a tag nor a time, so that no change could be seen.
+
+    Raises:
+        OSError: the file is not there.
+    """
     if is_remote(uri):
         info = _filesystem(uri).info(uri)
-        tag = str(info.get("ETag") or info.get("LastModified") or info.get("mtime") or "")
+        tag = next((str(info[name]) for name in _STAMPS if info.get(name)), None)
+        if tag is None:
+            return None
         return int(info.get("size") or 0), int.from_bytes(hashlib.sha256(tag.encode()).digest()[:6], "big")
     status = os.stat(_local(uri))
     return status.st_size, status.st_mtime_ns

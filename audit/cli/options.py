@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TextIO, TypeVar
 
 import click
 
@@ -65,16 +65,20 @@ class Session:
     def note(self, text: str) -> None:
         """What is good to know, on standard error; not with -q."""
         if not self.quiet:
-            click.echo(text, err=True)
+            click.echo(printable(text), err=True)
+
+    def error(self, text: str) -> None:
+        """What could not be done, on standard error."""
+        click.echo(f"foxing: error: {printable(' '.join(text.split()))}", err=True)
 
     def warn(self, text: str) -> None:
         """What people must see, on standard error."""
-        click.echo(f"foxing: warning: {text}", err=True)
+        click.echo(f"foxing: warning: {printable(' '.join(text.split()))}", err=True)
 
     @contextmanager
     def progress(self, label: str, *, unit: str = "MB") -> Iterator[Bar]:
         """A bar on a terminal; elsewhere one line a minute; nothing with -q."""
-        bar = Bar(label, unit, live=sys.stderr.isatty() and not self.quiet, quiet=self.quiet)
+        bar = Bar(label, unit, live=_is_terminal(sys.stderr) and not self.quiet, quiet=self.quiet)
         try:
             yield bar
         finally:
@@ -112,6 +116,11 @@ class Bar:
             click.echo("\r\x1b[K", err=True, nl=False)
 
 
+def _is_terminal(stream: TextIO | None) -> bool:
+    """False for a stream that was closed before foxing began, too."""
+    return stream is not None and stream.isatty()
+
+
 def common(command: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
     """Add the options that every command has, and pass the session they make as first argument."""
 
@@ -124,7 +133,7 @@ def common(command: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
     @click.option("--no-color", is_flag=True, help="Print without colour (so does NO_COLOR).")
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        color = not kwargs.pop("no_color") and "NO_COLOR" not in os.environ and sys.stdout.isatty()
+        color = not kwargs.pop("no_color") and "NO_COLOR" not in os.environ and _is_terminal(sys.stdout)
         session = Session(
             config_path=kwargs.pop("config_path"),  # type: ignore[arg-type]
             isolated=bool(kwargs.pop("isolated")),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -27,9 +26,7 @@ Examples:
 
 @click.command("scan", context_settings=CONTEXT, epilog=EXAMPLES)
 @click.argument("paths", nargs=-1, required=True)
-@click.option(
-    "-o", "--output", "directory", type=click.Path(path_type=Path), required=True, help="Folder for the findings."
-)
+@click.option("-o", "--output", "directory", metavar="DIR", required=True, help="Folder for the findings.")
 @click.option("--signals", help="Signals to measure, comma-separated (see: foxing signals).")
 @click.option("--text", help="Text column. Found by convention when not given.")
 @click.option("--by", help="Column whose values are the sources. Each file is one when not given.")
@@ -46,7 +43,7 @@ def command(
     session: Session,
     /,
     paths: tuple[str, ...],
-    directory: Path,
+    directory: str,
     fresh: bool,
     dry_run: bool,
     **chosen: object,
@@ -60,7 +57,7 @@ def command(
     if dry_run:
         from audit.estimate import estimate
 
-        session.result(_describe_estimate(estimate(paths, directory, config)))
+        session.result(_describe_estimate(estimate(paths, config)))
         return
     from audit.scan import Progress, scan
 
@@ -72,8 +69,18 @@ def command(
 
         result = scan(paths, directory, config, fresh=fresh, on_progress=show)
     session.result(_describe(result, directory))
+    if session.verbose:
+        for shard in result.findings.shards:
+            session.note(
+                f"{shard.uri}: {_count(shard.rows, 'row')} read as {shard.layout}, {_count(len(shard.parts), 'part')}"
+            )
+    if result.skipped:
+        names = ", ".join(result.skipped[:3]) + (", ..." if len(result.skipped) > 3 else "")
+        session.note(f"passed over {_count(len(result.skipped), 'file')} that hold no documents: {names}")
+    for uri in result.gone:
+        session.warn(f"{uri}: is gone from the folder that was scanned again, and so from this audit.")
     for failed in result.findings.failed:
-        click.echo(f"foxing: error: {failed.message}", err=True)
+        session.error(failed.message)
     if result.findings.failed:
         raise SystemExit(2)
 
@@ -89,7 +96,7 @@ def _configured(config: Config, chosen: Mapping[str, object]) -> Config:
     return dataclasses.replace(config, scan=dataclasses.replace(config.scan, **given), signals=signals)  # type: ignore[arg-type]
 
 
-def _describe(result: ScanResult, directory: Path) -> str:
+def _describe(result: ScanResult, directory: str) -> str:
     findings = result.findings
     names = ", ".join(signal.name for signal in findings.measured)
     lines = [f"{findings.rows:,} rows in {_count(len(findings.shards), 'shard')}: {names}"]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from audit.corpus import Corpus
+from audit.storage import stat
 from detectors.errors import FoxingError, InputError
 from tests.corpora import texts, write_texts
 
@@ -51,12 +52,61 @@ def test_keys_are_safe_paths(tmp_path: Path) -> None:
     assert all(key.isascii() and not set(key) & set(" ;$()\n/") for key in found)
 
 
-def test_text_files_count_only_where_there_is_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("one")
-    (tmp_path / "b.md").write_text("two")
-    assert keys(tmp_path) == ["a", "b"]
-    write_texts(tmp_path / "c.parquet", texts(2))
-    assert keys(tmp_path) == ["c"]
+def test_text_files_are_documents_and_notices_are_not(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.md", "README.md", "readme_zh.txt", "LICENSE.txt", "Changelog.md", "c.json", "d.png"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "e.csv").write_text("text\nx\n")
+    corpus = Corpus.open([str(tmp_path)])
+    assert [shard.key for shard in corpus.shards] == ["a", "b", "e"]
+    names = [Path(uri).name for uri in corpus.skipped]
+    assert names == ["Changelog.md", "LICENSE.txt", "README.md", "c.json", "d.png", "readme_zh.txt"]
+
+
+def test_what_is_named_is_never_passed_over(tmp_path: Path) -> None:
+    for name in ("x/README.md", "y/README.md", "x/a.json", "x/b.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    assert keys(f"{tmp_path}/*/README.md") == ["x/README", "y/README"]
+    assert keys(f"{tmp_path}/x/*.json") == ["a"]
+    both = Corpus.open([str(tmp_path / "x"), str(tmp_path / "x" / "a.json")])
+    assert [shard.key for shard in both.shards] == ["a", "b"]
+    assert [Path(uri).name for uri in both.skipped] == ["README.md"]
+
+
+def test_a_folder_linked_into_itself_is_walked_once(tmp_path: Path) -> None:
+    write_texts(tmp_path / "data" / "real" / "a.parquet", texts(2))
+    (tmp_path / "data" / "real" / "again").symlink_to(tmp_path / "data", target_is_directory=True)
+    (tmp_path / "data" / "alias").symlink_to("real", target_is_directory=True)
+    assert keys(tmp_path / "data") == ["real/a"]
+
+
+def test_links_to_folders_elsewhere_are_followed(tmp_path: Path) -> None:
+    write_texts(tmp_path / "elsewhere" / "a.parquet", texts(2))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert keys(tmp_path / "data") == ["link/a"]
+
+
+def test_a_shard_that_changes_is_opened_anew(tmp_path: Path) -> None:
+    path = write_texts(tmp_path / "a.parquet", texts(2))
+    (shard,) = Corpus.open([str(path)]).shards
+    assert sum(batch.num_rows for batch in shard.batches()) == 2
+    write_texts(path, texts(300))
+    assert sum(batch.num_rows for batch in shard.batches()) == 300
+
+
+def test_a_store_that_tells_no_time_has_no_stamp(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsspec
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/stamps/a.jsonl", b'{"text": "a"}')
+    assert stat("memory://stamps/a.jsonl") is not None
+    monkeypatch.setattr(MemoryFileSystem, "info", lambda self, path, **options: {"name": path, "size": 13})
+    assert stat("memory://stamps/a.jsonl") is None
+    (shard,) = Corpus.open(["memory://stamps/a.jsonl"]).shards
+    assert shard.reader is not shard.reader
+    assert [batch.num_rows for batch in shard.batches()] == [1]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
-from audit.layout import Kind, find_layout
-from audit.readers import ShardError
+from audit.layout import Kind, Layout, find_layout
+from audit.readers import Format, ShardError, open_reader
 
 
 def documents(batch: pa.RecordBatch, text: str | None = None) -> pa.RecordBatch:
@@ -111,3 +114,101 @@ def test_messages_without_role_and_content_are_refused() -> None:
 
 def test_raw_columns_are_passed_on() -> None:
     assert documents(pa.record_batch({"text": ["a"], "url": ["u"]})).column("column:url").to_pylist() == ["u"]
+
+
+def documents_of(path: Path, rows: list[object]) -> pa.Table:
+    """The documents of a JSONL file, read as a scan reads it: layout columns only."""
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    reader = open_reader(str(path), Format.JSONL)
+    layout = find_layout(reader.names(), str(path))
+    return pa.Table.from_batches(layout.documents(batch, str(path)) for batch in reader.batches(layout.columns, None))
+
+
+def test_jsonl_text_that_is_no_string_is_null_among_strings(tmp_path: Path) -> None:
+    rows: list[object] = [{"text": "a"}, {"text": 17}, {"text": None}, {"text": "lone \ud800"}, {"text": True}]
+    found = documents_of(tmp_path / "a.jsonl", rows)
+    assert found.column("text").to_pylist() == [b"a", None, None, b"lone \xed\xa0\x80", None]
+
+
+def test_jsonl_text_that_is_no_string_anywhere_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match="column 'text' is int64, not text") as caught:
+        documents_of(tmp_path / "a.jsonl", [{"text": 1}, {"text": None}])
+    assert caught.value.code == "FX902"
+
+
+def test_jsonl_text_of_nulls_alone_is_null(tmp_path: Path) -> None:
+    assert documents_of(tmp_path / "a.jsonl", [{"text": None}]).column("text").to_pylist() == [None]
+    assert documents_of(tmp_path / "b.jsonl", [{"messages": None}]).column("text").to_pylist() == [None]
+
+
+def test_chat_content_is_a_string_or_a_list_of_parts(tmp_path: Path) -> None:
+    parts = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "x"}}]
+    asked, answered = {"role": "user", "content": parts}, {"role": "assistant", "content": "I see"}
+    rows: list[object] = [
+        {"messages": [asked, answered]},
+        {"messages": "odd"},
+        {"messages": [answered, {"role": "assistant", "content": [{"type": "text", "text": "more"}]}, "odd"]},
+        {"messages": []},
+        {"messages": [{"role": 7, "content": None}]},
+    ]
+    found = documents_of(tmp_path / "mixed.jsonl", rows)
+    assert found.column("text").to_pylist() == [b"look\n\nI see", None, b"I see\n\nmore", None, None]
+    assert found.column("response").to_pylist() == [b"I see", None, b"I see\n\nmore", None, None]
+    uniform = documents_of(tmp_path / "lists.jsonl", [{"messages": [asked]}, {"messages": None}])
+    assert uniform.column("text").to_pylist() == [b"look", None]
+
+
+def test_struct_answers_give_their_text() -> None:
+    answers = pa.array([{"text": ["a", "b"], "answer_start": [1, 2]}, {"text": [], "answer_start": []}])
+    found = documents(pa.record_batch({"question": pa.array(["q", "r"]), "answers": answers}))
+    assert found.column("response").to_pylist() == [b"a\n\nb", None]
+
+
+@pytest.mark.parametrize("kind", [pa.list_view(pa.string()), pa.list_(pa.string(), 2)], ids=str)
+def test_every_kind_of_list_is_joined(kind: pa.DataType) -> None:
+    answers = pa.array([["a", "b"], None], kind)
+    found = documents(pa.record_batch({"question": pa.array(["q", "r"]), "answers": answers}))
+    assert found.column("response").to_pylist() == [b"a\n\nb", None]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (pa.array([{"url": "x"}]), "'messages.content' is struct"),
+        (pa.array([[{"url": "x"}]]), "'messages.content' is struct"),
+        (pa.array([3]), "'messages.content' is int64"),
+    ],
+)
+def test_content_without_text_is_refused_by_name(content: pa.Array, words: str) -> None:
+    messages = pa.StructArray.from_arrays([pa.array(["user"]), content], names=["role", "content"])
+    batch = pa.record_batch({"messages": pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), messages)})
+    with pytest.raises(ShardError, match=words) as caught:
+        documents(batch)
+    assert caught.value.code == "FX902"
+
+
+def test_what_arrow_refuses_names_file_column_type_and_remedy() -> None:
+    kind = pa.list_(pa.struct([("role", pa.list_(pa.string())), ("content", pa.string())]))
+    batch = pa.record_batch({"messages": pa.array([[{"role": ["user"], "content": "x"}]], kind)})
+    with pytest.raises(
+        ShardError, match=r"^a\.parquet: column 'messages' \(list<.*cannot be read as chat.*--text"
+    ) as caught:
+        documents(batch)
+    assert caught.value.code == "FX902"
+
+
+def test_two_columns_of_one_name_are_refused_by_name() -> None:
+    with pytest.raises(ShardError, match="2 columns are named 'text'"):
+        find_layout(["text", "text", "id"], "a.parquet")
+    batch = pa.RecordBatch.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    with pytest.raises(ShardError, match="2 columns are named 'text'") as caught:
+        Layout(Kind.TEXT, ("text",)).documents(batch, "a.parquet")
+    assert caught.value.code == "FX902"
+
+
+def test_what_a_null_list_spans_is_no_text() -> None:
+    lists = pa.ListArray.from_arrays(
+        pa.array([0, 1, 2], pa.int32()), pa.array(["a", "hidden"]), mask=pa.array([False, True])
+    )
+    found = documents(pa.record_batch({"question": pa.array(["q", "r"]), "answers": lists}))
+    assert found.column("text").to_pylist() == [b"q\n\na", b"r"]

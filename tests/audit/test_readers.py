@@ -12,7 +12,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.readers import Format, JsonLinesReader, ShardError, open_reader
+from audit.readers import Format, JsonLinesReader, Sequential, ShardError, open_reader
 from tests.corpora import awkward_table, write_parquet
 
 
@@ -59,15 +59,78 @@ def test_parquet_row_groups_are_read_alone(tmp_path: Path) -> None:
     assert keys == [f"k{i}" for i in range(100, 200)]
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_arrow_ipc_round_trips(tmp_path: Path, stream: bool) -> None:
-    table = awkward_table(5000)
+def select(path: Path, *columns: str) -> pa.Table:
+    form = Format.of(path.name)
+    assert form is not None
+    return pa.Table.from_batches(open_reader(str(path), form).batches(columns, None))
+
+
+def test_a_dotted_column_and_a_field_of_a_struct_are_told_apart(tmp_path: Path) -> None:
+    struct = pa.array([{"a": "inner", "b": 1}])
+    path = write_parquet(tmp_path / "a.parquet", pa.table({"text.a": ["top"], "text": struct}))
+    assert select(path, "text.a").to_pylist() == [{"text.a": "top"}]
+    assert select(path, "text").to_pylist() == [{"text": {"a": "inner", "b": 1}}]
+    alone = write_parquet(tmp_path / "b.parquet", pa.table({"text": struct}))
+    with pytest.raises(ShardError, match=r"no column 'text\.a'"):
+        select(alone, "text.a")
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.arrow"])
+def test_a_column_that_is_there_twice_is_named(tmp_path: Path, name: str) -> None:
+    table = pa.Table.from_arrays([pa.array(["x"]), pa.array(["y"])], names=["text", "text"])
+    path = tmp_path / name
+    if name == "a.parquet":
+        write_parquet(path, table)
+    elif name == "a.csv":
+        path.write_text("text,text\nx,y\n")
+    else:
+        path.write_bytes(arrow_bytes(table, stream=False))
+    with pytest.raises(ShardError, match="2 columns are named 'text'") as caught:
+        select(path, "text")
+    assert caught.value.code == "FX902"
+    assert read(path).num_columns == 2
+
+
+def test_a_parquet_footer_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+    original = pq.ParquetFile
+
+    def opened(source: object, **options: object) -> pq.ParquetFile:
+        given.append(options.get("metadata"))
+        return original(source, **options)
+
+    path = write_parquet(tmp_path / "a.parquet", awkward_table(250))
+    monkeypatch.setattr("audit.readers.parquet.pq.ParquetFile", opened)
+    reader = open_reader(str(path), Format.PARQUET)
+    for group in range(2):
+        assert sum(batch.num_rows for batch in reader.batches(["key"], range(group, group + 1))) == 100
+    assert [metadata is None for metadata in given] == [True, False, False]
+
+
+def arrow_bytes(table: pa.Table, *, stream: bool) -> bytes:
     sink = io.BytesIO()
     opened = pa.ipc.new_stream if stream else pa.ipc.new_file
     with opened(sink, table.schema) as writer:
         writer.write_table(table)
-    (tmp_path / "a.arrow").write_bytes(sink.getvalue())
-    assert read(tmp_path / "a.arrow").equals(table)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("ending", ["", ".gz", ".zst"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_arrow_ipc_round_trips(tmp_path: Path, stream: bool, ending: str) -> None:
+    table = awkward_table(5000)
+    path = tmp_path / f"a.arrow{ending}"
+    path.write_bytes(compressed(arrow_bytes(table, stream=stream), ending))
+    assert read(path).equals(table)
+
+
+def test_a_compressed_arrow_file_is_torn_wherever_it_is_cut(tmp_path: Path) -> None:
+    whole = zstandard.compress(arrow_bytes(awkward_table(5000), stream=False))
+    for size in (len(whole) // 3, len(whole) * 2 // 3, len(whole) - 4):
+        path = tmp_path / f"{size}.arrow.zst"
+        path.write_bytes(whole[:size])
+        with pytest.raises(ShardError, match=r"torn|Arrow IPC"):
+            read(path)
 
 
 LINES = [
@@ -152,6 +215,76 @@ def test_csv_keeps_every_field_as_it_is_written(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("ending", ["", ".gz", ".zst"])
+def test_csv_is_read_compressed_and_with_a_byte_order_mark(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.csv{ending}"
+    path.write_bytes(compressed(b'\xef\xbb\xbftext,"two\nlines"\n' + b"caf\xe9,1\n" * 5000, ending))
+    assert open_reader(str(path), Format.CSV).names() == ["text", "two\nlines"]
+    table = read(path)
+    assert table.num_rows == 5000
+    assert table.column("text").cast(pa.large_binary()).to_pylist()[-1] == b"caf\xe9"
+
+
+@pytest.mark.parametrize("content", ["id,text", "id,text\n", "\ufeffid,text\r\n"])
+def test_csv_of_a_header_alone_has_no_rows(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.csv").write_text(content, "utf-8", newline="")
+    table = read(tmp_path / "a.csv")
+    assert (table.num_rows, table.column_names) == (0, ["id", "text"])
+
+
+def test_jsonl_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'\xef\xbb\xbf{"text": "a"}\n{"text": "b"}\n')
+    assert read(tmp_path / "a.jsonl").column("text").to_pylist() == ["a", "b"]
+
+
+def test_a_jsonl_column_is_the_same_read_alone_and_with_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    rows: list[dict[str, object]] = [
+        {"n": i, "flag": i % 2 == 0, "tags": ["a"] * (i % 3), "meta": {"d": i}, "mixed": i if i < 4500 else "x"}
+        for i in range(5000)
+    ]
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    whole = read(path)
+    for name in whole.column_names:
+        alone = select(path, name)
+        assert alone.schema.field(name).equals(whole.schema.field(name), check_metadata=True)
+        assert alone.column(name).to_pylist() == whole.column(name).to_pylist()
+    assert whole.column("n").to_pylist() == list(range(5000))
+    assert whole.column("mixed").to_pylist()[::4999] == ["0", '"x"']
+
+
+def test_a_jsonl_file_that_changes_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a"}\n')
+    reader = open_reader(str(path), Format.JSONL)
+    assert reader.schema().names == ["text"]
+    path.write_text('{"other": 17}\n')
+    assert reader.schema() == pa.schema([("other", pa.int64())])
+
+
+def test_sampling_jsonl_reads_no_further_than_it_yields(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a"}\n' * 50_000 + "torn")
+    reader = open_reader(str(path), Format.JSONL)
+    assert isinstance(reader, Sequential)
+    assert next(reader.sample(["text"])).num_rows == 4096
+    batches = reader.sample(["text"])
+    next(batches)
+    assert reader.consumed_bytes == 4096 * len('{"text": "a"}\n')
+
+
+def test_sampled_csv_is_what_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    long = "x" * 200_000
+    path.write_bytes(b'\xef\xbb\xbfid\ttext\n\n1\tcaf\xe9\n2\t"two\nlines"\n3\t' + long.encode() + b"\n")
+    reader = open_reader(str(path), Format.CSV)
+    assert isinstance(reader, Sequential)
+    sampled = pa.Table.from_batches(reader.sample(["text", "id"]))
+    whole = pa.Table.from_batches(reader.batches(["text", "id"], None))
+    assert sampled.equals(pa.table([column.cast(pa.large_binary()) for column in whole.columns], ["text", "id"]))
+    assert sampled.column("text").to_pylist()[:2] == [b"caf\xe9", b"two\nlines"]
+
+
 def test_text_file_is_one_document(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"bytes \xff as they are\n")
@@ -170,6 +303,9 @@ def test_text_file_is_one_document(tmp_path: Path) -> None:
         ("a.jsonl.zst", zstandard.compress(b'{"text": "x"}\n' * 999)[:-5], "FX904", "torn"),
         ("a.arrow", b"ARROW1\0\0rest", "FX904", "Arrow IPC"),
         ("a.csv", b"a,b\n1,2,3\n", "FX904", "CSV"),
+        ("a.csv", b"\n\n", "FX904", "no header"),
+        ("a.csv.zst", zstandard.compress(b"text\n" + b"x\n" * 9999)[:-5], "FX904", "torn"),
+        ("a.jsonl.gz", gzip.compress(b'{"text": "x"}\n' * 999)[:12] + b"\xff" * 30, "FX904", "torn"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_which_and_why(

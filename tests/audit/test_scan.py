@@ -14,8 +14,9 @@ import pytest
 
 from audit import measure
 from audit.config import Config, ScanConfig
-from audit.findings import Findings, part_path
+from audit.findings import Findings
 from audit.measure import parts_of
+from audit.parts import part_path
 from audit.readers import Group
 from audit.scan import ScanResult, scan
 from detectors.documents import Documents
@@ -70,11 +71,10 @@ def test_null_text_is_unmeasured_and_nothing_else_is(corpus: Path, tmp_path: Pat
 def test_worker_count_changes_no_byte(corpus: Path, tmp_path: Path) -> None:
     run(corpus, tmp_path / "one", *LIGHT)
     scan([str(corpus)], tmp_path / "two", Config(scan=ScanConfig(signals=LIGHT, workers=2)))
-    # Workers do not see the patched part size; the one big part must hold the same findings.
-    one, two = (pl.concat(Findings.open(tmp_path / name).parts()) for name in ("one", "two"))
-    assert one.equals(two)
-    scan([str(corpus)], tmp_path / "three", Config(scan=ScanConfig(signals=LIGHT, workers=3)))
-    assert tree(tmp_path / "two") == tree(tmp_path / "three")
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+    one, two = (Findings.open(tmp_path / name) for name in ("one", "two"))
+    assert one.signature() == two.signature()
+    assert pl.concat(one.parts()).equals(pl.concat(two.parts()))
 
 
 def test_second_scan_measures_nothing(corpus: Path, tmp_path: Path) -> None:
@@ -144,6 +144,91 @@ def test_fresh_starts_over(corpus: Path, tmp_path: Path) -> None:
     result = run(corpus, tmp_path / "out", "document", fresh=True, seed=18)
     assert result.measured_rows == 1050
     assert [signal.name for signal in result.findings.signals] == ["document"]
+
+
+def test_what_an_earlier_scan_could_not_read_is_not_forgotten(corpus: Path, tmp_path: Path) -> None:
+    torn = corpus.parent / "elsewhere.parquet"
+    torn.write_bytes(b"PAR1 torn")
+    assert len(scan([str(corpus), str(torn)], tmp_path / "out", settings("document")).findings.failed) == 1
+    again = run(corpus, tmp_path / "out").findings
+    assert [Path(shard.uri).name for shard in again.failed] == ["elsewhere.parquet"]
+    write_texts(torn, list(texts(5)))
+    mended = run(corpus, tmp_path / "out").findings
+    assert not mended.failed and mended.rows == 1055
+
+
+def test_a_shard_that_left_a_scanned_folder_leaves_the_audit_and_is_named(corpus: Path, tmp_path: Path) -> None:
+    run(corpus, tmp_path / "out")
+    (corpus / "sub" / "b.parquet").unlink()
+    result = run(corpus, tmp_path / "out")
+    assert result.gone == (str(corpus / "sub" / "b.parquet"),) and result.findings.rows == 700
+
+
+def test_a_shard_that_was_named_and_is_gone_is_a_failure(corpus: Path, tmp_path: Path) -> None:
+    run(corpus / "sub" / "b.parquet", tmp_path / "out")
+    (corpus / "sub" / "b.parquet").unlink()
+    findings = run(corpus / "a.parquet", tmp_path / "out").findings
+    assert [Path(shard.uri).name for shard in findings.failed] == ["b.parquet"] and findings.rows == 700
+
+
+def test_the_signature_tells_which_column_was_read(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", pa.table({"title": ["x y"] * 9, "body": ["u v w"] * 9}))
+    one, two = (run(tmp_path / "a.parquet", tmp_path / name, text=name).findings for name in ("title", "body"))
+    assert one.signature() != two.signature()
+
+
+def test_fresh_keeps_the_old_findings_when_the_new_scan_cannot_begin(corpus: Path, tmp_path: Path) -> None:
+    run(corpus, tmp_path / "out")
+    before = tree(tmp_path / "out")
+    (tmp_path / "torn.parquet").write_bytes(b"torn")
+    with pytest.raises(InputError):
+        run(tmp_path / "torn.parquet", tmp_path / "out", fresh=True)
+    assert tree(tmp_path / "out") == before and Findings.open(tmp_path / "out").rows == 1050
+
+
+def test_a_strangers_findings_folder_is_never_cleared(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "findings").mkdir(parents=True)
+    (tmp_path / "out" / "findings" / "mine.parquet").write_text("mine")
+    with pytest.raises(OutputError, match="not empty"):
+        run(corpus, tmp_path / "out", fresh=True)
+    assert (tmp_path / "out" / "findings" / "mine.parquet").exists()
+
+
+def test_a_scan_that_never_began_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        run(tmp_path / "absent.parquet", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["s3://bucket/out", "memory://out", Path("s3://bucket/out")])
+def test_remote_output_is_refused_before_anything_is_made(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str | Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(OutputError, match="must be a local folder"):
+        scan([str(corpus)], name, settings("document"))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_recursive_glob_never_reads_its_own_findings(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="output inside the input"):
+        scan([f"{corpus}/**/*.parquet"], corpus / "audit", settings("document"))
+    scan([f"{corpus}/*.parquet"], corpus / "audit", settings("document"))
+
+
+def test_sources_stay_when_a_later_scan_does_not_name_them(corpus: Path, tmp_path: Path) -> None:
+    run(corpus / "a.parquet", tmp_path / "out", by="source")
+    assert run(corpus / "a.parquet", tmp_path / "out").findings.by == "source"
+
+
+def test_a_finished_jsonl_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "x"}\n' * 50)
+    before = run(path, tmp_path / "out").findings
+    monkeypatch.setattr("audit.corpus.Shard.batches", lambda *_, **__: pytest.fail("read again"))
+    monkeypatch.setattr("audit.corpus.Shard.schema", lambda *_: pytest.fail("read again"))
+    assert run(path, tmp_path / "out").findings.shards == before.shards
 
 
 def test_sources_come_from_a_column_and_another_column_only_adds(corpus: Path, tmp_path: Path) -> None:
@@ -255,8 +340,18 @@ class Wrong(Fussy):
         return lambda documents: pa.record_batch([pa.array([1], pa.int64())], schema=self.schema)
 
 
+@dataclasses.dataclass(frozen=True)
+class Mistyped(Fussy):
+    """Returns another type than it promised."""
+
+    name: ClassVar[str] = "mistyped"
+
+    def load(self, device: Device) -> Measure:
+        return lambda documents: pa.record_batch({"size": pa.array([1.5] * len(documents))})
+
+
 def register(monkeypatch: pytest.MonkeyPatch, kind: type) -> None:
-    from audit import scan as module
+    from audit import signals as module
 
     known = module.load
     monkeypatch.setattr(module, "load", lambda group, name: kind if name == kind.name else known(group, name))  # type: ignore[attr-defined]
@@ -278,11 +373,16 @@ def test_rows_on_which_a_signal_raises_are_counted_and_cost_nobody_else(
     assert frame["document"].null_count() == 0
 
 
-def test_a_signal_that_breaks_its_contract_stops_the_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    register(monkeypatch, Wrong)
+@pytest.mark.parametrize(
+    ("kind", "words"), [(Wrong, "returned 1 rows"), (Mistyped, "size double, not 50 of size int64")]
+)
+def test_a_signal_that_breaks_its_contract_stops_the_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[Fussy], words: str
+) -> None:
+    register(monkeypatch, kind)
     write_texts(tmp_path / "a.parquet", list(texts(50)))
-    with pytest.raises(SignalError, match=r"'wrong' returned 1 rows.*check_signal"):
-        run(tmp_path / "a.parquet", tmp_path / "out", "wrong")
+    with pytest.raises(SignalError, match=f"{words}.*check_signal"):
+        run(tmp_path / "a.parquet", tmp_path / "out", kind.name)
 
 
 def test_jsonl_is_cut_into_fixed_parts_and_resumes(tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""CSV and TSV with a header line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.csv
+
+from audit.readers.protocol import BATCH_BYTES, MAX_BATCH_ROWS, ShardError, as_bytes, refuse_columns
+from audit.readers.sequential import Sequential
+
+__all__ = ["CsvReader"]
+
+_LONGEST_FIELD = 1 << 30
+_REMEDY = "Quote fields that hold newlines."
+
+
+class CsvReader(Sequential):
+    """CSV and TSV. Every column is text, so no number is ever rewritten."""
+
+    @property
+    def _delimiter(self) -> str:
+        return "\t" if "tsv" in self.uri.lower().split(".")[-2:] else ","
+
+    def schema(self) -> pa.Schema:
+        """The header, every column large_string."""
+        return pa.schema([(name, pa.large_string()) for name in self.names()])
+
+    def names(self) -> list[str]:
+        """The header's fields."""
+        with self._lines() as lines:
+            found = next(lines, [])
+        if not found:
+            raise ShardError(self.uri, "is not readable CSV (no header line)", "Write the column names first.")
+        return [as_bytes(name).decode("utf-8", "replace") for name in found]
+
+    @contextmanager
+    def _lines(self) -> Iterator[Iterator[list[str]]]:
+        """Fields of each line that is not empty; invalid UTF-8 as surrogates."""
+        with self._bytes() as raw:
+            decoded = io.TextIOWrapper(raw, "utf-8-sig", "surrogateescape", newline="")
+            try:
+                yield (fields for fields in csv.reader(decoded, delimiter=self._delimiter) if fields)
+            except csv.Error as error:
+                raise ShardError(self.uri, f"is not readable CSV ({error})", _REMEDY) from error
+            finally:
+                decoded.detach()  # whoever opened the bytes closes them
+
+    def sample(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """As `batches`, as binary, read line by line: Arrow's reader is up to 32 blocks of 8 MB ahead."""
+        names = self.names()
+        refuse_columns(columns, names, self.uri)
+        places = [names.index(column) for column in columns]
+        with _long_fields(), self._lines() as lines:
+            next(lines, None)
+            while rows := list(itertools.islice(lines, MAX_BATCH_ROWS)):
+                yield pa.record_batch([_column(rows, at) for at in places], names=list(columns))
+
+    def _stream(self, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        """Batches of one 8 MB block."""
+        names = self.names()
+        convert = pyarrow.csv.ConvertOptions(
+            check_utf8=False, column_types=dict.fromkeys(names, pa.large_string()), strings_can_be_null=False
+        )
+        parse = pyarrow.csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True)
+        read = pyarrow.csv.ReadOptions(use_threads=False, block_size=BATCH_BYTES, column_names=names)
+        with self._bytes() as raw:
+            try:
+                # With names given the header is a row like any other: a file of a header alone is read too.
+                header = 1
+                for batch in pyarrow.csv.open_csv(raw, parse_options=parse, convert_options=convert, read_options=read):
+                    yield batch.slice(header)
+                    header = max(0, header - batch.num_rows)
+            except pa.ArrowException as error:
+                reason = str(error).splitlines()[0].rstrip(".")
+                raise ShardError(self.uri, f"is not readable CSV ({reason})", _REMEDY) from error
+
+
+def _column(rows: list[list[str]], at: int) -> pa.LargeBinaryArray:
+    return pa.array([as_bytes(row[at]) if at < len(row) else None for row in rows], pa.large_binary())
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """The csv module refuses fields over 128 kB until it is told otherwise."""
+    before = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)

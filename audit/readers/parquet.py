@@ -1,0 +1,80 @@
+"""Parquet, by row group, with projection; nothing is buffered ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from audit.readers.protocol import BATCH_BYTES, MAX_BATCH_ROWS, Group, ShardError, refuse_columns
+from audit.storage import is_remote, open_binary
+
+__all__ = ["ParquetReader"]
+
+_READ_BYTES = 1 << 20  # without it a column chunk is read whole, however large its row group
+_KEPT_FOOTER_BYTES = 1 << 20
+
+
+class ParquetReader:
+    """One Parquet file. Its footer is read once, unless it is too large to keep."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._footer: pq.FileMetaData | None = None
+        with self._file() as file:
+            metadata = file.metadata
+            self._schema = file.schema_arrow
+            self.groups: tuple[Group, ...] | None = tuple(
+                Group(metadata.row_group(i).num_rows, metadata.row_group(i).total_byte_size)
+                for i in range(metadata.num_row_groups)
+            )
+        if metadata.serialized_size <= _KEPT_FOOTER_BYTES:
+            self._footer = metadata
+
+    @contextmanager
+    def _file(self) -> Iterator[pq.ParquetFile]:
+        try:
+            if is_remote(self.uri):
+                with open_binary(self.uri) as handle, self._parquet(handle) as file:
+                    yield file
+            else:
+                with self._parquet(self.uri.removeprefix("file://")) as file:
+                    yield file
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, FileNotFoundError | PermissionError):
+                raise ShardError(
+                    self.uri, f"cannot be read ({error.strerror})", "Check the path and its rights."
+                ) from error
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise ShardError(
+                self.uri, f"is not a whole Parquet file ({reason})", "Write it again from its source."
+            ) from error
+
+    def _parquet(self, source: object) -> pq.ParquetFile:
+        return pq.ParquetFile(source, metadata=self._footer, pre_buffer=False, buffer_size=_READ_BYTES)
+
+    def schema(self) -> pa.Schema:
+        """The Arrow schema that the file carries."""
+        return self._schema
+
+    def names(self) -> list[str]:
+        """Top-level column names."""
+        return list(self._schema.names)
+
+    def batches(self, columns: Sequence[str] | None, groups: range | None) -> Iterator[pa.RecordBatch]:
+        """Decoded batches of at most about 8 MB or 4,096 rows."""
+        assert self.groups is not None
+        chosen = list(groups if groups is not None else range(len(self.groups)))
+        wanted = None if columns is None else list(columns)
+        if wanted is not None:
+            refuse_columns(wanted, self.names(), self.uri)
+        with self._file() as file:
+            for group in chosen:
+                facts = self.groups[group]
+                per_row = facts.size_bytes / max(1, facts.rows)
+                rows = int(max(1, min(MAX_BATCH_ROWS, BATCH_BYTES / max(1.0, per_row))))
+                for batch in file.iter_batches(batch_size=rows, row_groups=[group], columns=wanted):
+                    # pyarrow takes names for dotted paths: 'text.a' also reads field a of a struct 'text'.
+                    yield batch if wanted is None else batch.select(wanted)
