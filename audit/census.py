@@ -90,13 +90,17 @@ class Census:
             }
         )
 
+    def add(self, other: Self) -> None:
+        """Take in another census, in time that grows with the sources of the other one alone."""
+        for name, counter in other._counters.items():
+            self._counters.setdefault(name, Counter()).update(counter)
+
     def merge(self, other: Self) -> Self:
         """Both together; neither is changed."""
-        sources = {**self._counters, **other._counters}
-        empty: Counter[str] = Counter()
-        return type(self)(
-            {name: self._counters.get(name, empty) + other._counters.get(name, empty) for name in sources}
-        )
+        both = type(self)()
+        both.add(self)
+        both.add(other)
+        return both
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Census) and self._counters == other._counters

@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from detectors.errors import ConfigError
+from detectors.errors import ConfigError, PluginError
+from detectors.protocols import Device
 
 __all__ = ["CheckConfig", "Config", "CurateConfig", "ScanConfig", "find_config", "load_config"]
 
 DEFAULT_SIGNALS = ("document", "diversity", "residue", "ai_text")
 _TABLES = ("check", "curate", "signal", "rule")
+_MAX_SEED = 2**63 - 1
+_MAX_WORKERS = 4096
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class ScanConfig:
         text: text column; None finds one by convention (text, content, ..., question and answer, messages).
         by: column whose values are the sources of the report; None takes each file as a source.
         signals: names of the signals to measure.
-        seed: recorded in every part, and used by signals that sample.
+        seed: recorded in every part, and used by signals that sample; not negative.
         workers: processes; 0 means one per core.
         device: auto, cpu or cuda.
     """
@@ -41,6 +44,14 @@ class ScanConfig:
     workers: int = 0
     device: str = "auto"
 
+    def __post_init__(self) -> None:
+        devices = [device.value for device in Device]
+        if self.device not in devices:
+            raise ConfigError(f"device = {self.device!r} is none of {', '.join(devices)}. Choose one of them.")
+        for name, value, largest in (("workers", self.workers, _MAX_WORKERS), ("seed", self.seed, _MAX_SEED)):
+            if not 0 <= value <= largest:
+                raise ConfigError(f"{name} = {value} is not from 0 to {largest}. Change its value.")
+
 
 @dataclass(frozen=True)
 class CheckConfig:
@@ -51,6 +62,10 @@ class CheckConfig:
     budget: Mapping[str, float] = field(default_factory=dict)
     strict: bool = False
 
+    def __post_init__(self) -> None:
+        for rule_id, value in self.budget.items():
+            _check_share(f"budget.{rule_id}", value)
+
 
 @dataclass(frozen=True)
 class CurateConfig:
@@ -59,6 +74,14 @@ class CurateConfig:
     curriculum: tuple[str, ...] = ("human-first",)
     drop: tuple[str, ...] = ()
     allow_loss: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_share("allow_loss", self.allow_loss)
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 <= value <= 1:
+        raise ConfigError(f"{name} = {value!r} is not a share. Give a number from 0 to 1.")
 
 
 @dataclass(frozen=True)
@@ -109,7 +132,7 @@ def load_config(path: Path | None = None, *, isolated: bool = False, environ: Ma
     if isolated:
         return Config()
     named = path or (Path(environ["FOXING_CONFIG"]) if environ.get("FOXING_CONFIG") else None)
-    chosen = named or find_config(Path.cwd())
+    chosen = named or find_config(_working_directory())
     if chosen is None:
         return Config()
     tables = _parse(chosen)
@@ -117,6 +140,13 @@ def load_config(path: Path | None = None, *, isolated: bool = False, environ: Ma
     if chosen.name != "pyproject.toml" and set(table) == {"tool"}:
         table = table["tool"].get("foxing", {})
     return _build(table, chosen)
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigError("the working directory is gone. Change to another one.") from error
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -151,13 +181,30 @@ T = typing.TypeVar("T")
 
 
 def _fill(kind: type[T], values: Mapping[str, Any], path: Path, prefix: str, others: tuple[str, ...] = ()) -> T:
-    hints = typing.get_type_hints(kind)
+    hints = _settable(kind)
     for key, value in values.items():
         if key not in hints:
             raise ConfigError(f"{path}: {unknown(prefix + key, [prefix + name for name in hints] + list(others))}")
         if not _fits(value, hints[key]):
             raise ConfigError(f"{path}: {prefix}{key} = {value!r} is not {_describe(hints[key])}. Change its value.")
-    return kind(**{key: _frozen(value) for key, value in values.items()})
+    try:
+        return kind(**{key: _frozen(value) for key, value in values.items()})
+    except (ConfigError, ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: {prefix}{error}") from error
+
+
+def _settable(kind: type) -> dict[str, Any]:
+    """Name to type of each field that a caller may set."""
+    assert dataclasses.is_dataclass(kind)
+    names = [spec.name for spec in dataclasses.fields(kind) if spec.init]
+    try:
+        hints = typing.get_type_hints(kind)
+    except NameError as error:
+        raise PluginError(
+            f"{kind.__module__}.{kind.__qualname__}: its settings have types that cannot be looked up ({error}). "
+            "Its package must import them when it is loaded."
+        ) from error
+    return {name: hints[name] for name in names}
 
 
 def unknown(key: str, known: list[str]) -> str:
@@ -171,9 +218,11 @@ def settings(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     """Build a component (signal, curriculum) from its table, with the same checks as the file's own keys.
 
     Raises:
-        ConfigError: unknown key or wrong type.
+        ConfigError: unknown key, wrong type, or a value that the component refuses.
+        PluginError: the component is not a dataclass.
     """
-    assert dataclasses.is_dataclass(kind)
+    if not dataclasses.is_dataclass(kind):
+        raise PluginError(f"{where}: {kind.__module__}.{kind.__qualname__} is not a dataclass. Fix its package.")
     return _fill(kind, values, Path(where), "")
 
 

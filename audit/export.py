@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from audit.expressions import nearest
+from audit.replacing import replacing
 from audit.rules import Rule, decided
-from detectors.errors import ConfigError, FindingsError, OutputError
+from detectors.errors import ConfigError, FindingsError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,15 +32,8 @@ def export_file(
     Raises:
         OutputError: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            export(findings, rules, stream, form=form, columns=columns)
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}). Choose another -o.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as stream:
+        export(findings, rules, stream, form=form, columns=columns)
 
 
 def export(
@@ -59,7 +52,7 @@ def export(
         stream: written in binary.
         form: `parquet`, `jsonl` (undefined and not-a-number are null) or `csv` (undefined is empty; text that a
             spreadsheet would run as a formula gets an apostrophe in front).
-        columns: columns of decided findings; a field of a signal is `signal.field`, and so it is called in the output.
+        columns: columns of decided findings, each once; a field of a signal is `signal.field`, also in the output.
 
     Raises:
         ConfigError: a column that the findings do not have. FindingsError: no rows.
@@ -75,6 +68,7 @@ def export(
 def _select(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     import polars as pl
 
+    columns = list(dict.fromkeys(columns))
     flat = {name: pl.col(name) for name, kind in frame.schema.items() if not isinstance(kind, pl.Struct)}
     for name, kind in frame.schema.items():
         if isinstance(kind, pl.Struct):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit.parts import part_path
+from audit.replacing import replacing
 from audit.signature import corpus_hash, signature
-from detectors.errors import FindingsError, OutputError
+from detectors.errors import FindingsError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -284,20 +284,10 @@ def _count_nulls(structs: Mapping[str, Any]) -> Any:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write JSON under a temporary name and rename it, so that a reader sees all of it or the old one.
+    """Write JSON so that a reader sees all of it or what was there before.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as handle:
-            json.dump(value, handle, ensure_ascii=False, indent=1)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror}). Check its rights and the free space."
-        ) from error
+    with replacing(path) as stream:
+        stream.write(json.dumps(value, ensure_ascii=False, indent=1).encode("utf-8", "surrogateescape"))

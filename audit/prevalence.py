@@ -5,8 +5,12 @@ mean rates over labelled sources. Its interval is drawn by Monte Carlo from thre
 binomial with Jeffreys' prior), the error rates within each labelled source (binomial too), and their spread between
 sources. The corpus at hand is taken to be like one more such source, whose error rates nobody has measured: each draw
 takes those of one labelled human source and of one labelled machine source, or of a machine source unlike all of them.
-That is wider, and more honest, than averaging. Draws that could not have produced the observed rate at any share are
-left out.
+That is wider, and more honest, than averaging.
+
+An observed rate that no mix of a draw's two error rates gives is treated by its side. At or below the false alarms it
+counts as share 0: the flags are no more than false alarms, and leaving such draws out would cry wolf. Above both rates
+the draw is left out: its detector cannot have flagged that much, and counting it as share 1 would turn a detector that
+misses much into certainty.
 """
 
 from __future__ import annotations
@@ -20,9 +24,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["ErrorRates", "Estimate", "Interval", "Trial", "estimate", "wilson"]
+__all__ = ["DRAWS", "ErrorRates", "Estimate", "Interval", "Trial", "estimate", "wilson"]
 
-_DRAWS = 20_000
+DRAWS = 20_000
 _MIN_DRAWS = 40
 _LEAST_RATE = 0.001
 _QUANTILES = (0.025, 0.975)
@@ -95,7 +99,9 @@ def wilson(hits: float, n: float) -> Interval:
     return Interval(max(0.0, low), min(1.0, high))
 
 
-def estimate(observed: float, effective_n: float, n: int, rates: ErrorRates, *, seed: int) -> Estimate:
+def estimate(
+    observed: float, effective_n: float, n: int, rates: ErrorRates, *, seed: int, draws: int = DRAWS
+) -> Estimate:
     """Correct an observed share for the detector's errors.
 
     Args:
@@ -104,6 +110,7 @@ def estimate(observed: float, effective_n: float, n: int, rates: ErrorRates, *, 
         n: documents measured, carried along.
         rates: the detector's errors on labelled sources.
         seed: of the draws.
+        draws: how many make the interval.
 
     Returns:
         The estimate, or the reason that there is none: nothing measured, or nothing known about the errors.
@@ -117,7 +124,7 @@ def estimate(observed: float, effective_n: float, n: int, rates: ErrorRates, *, 
         reason = f"the detector does not tell the classes apart here (finds {tpr:.2f}, false alarms {fpr:.2f})"
         return Estimate(None, None, n, observed, reason)
     share = min(1.0, max(0.0, (observed - fpr) / (tpr - fpr)))
-    low, high = _interval(observed, effective_n, rates, seed)
+    low, high = _interval(observed, effective_n, rates, seed, draws)
     return Estimate(share, Interval(min(low, share), max(high, share)), n, observed)
 
 
@@ -131,22 +138,24 @@ def _mean_rate(trials: Sequence[Trial]) -> float:
     return sum(rates) / len(rates)
 
 
-def _interval(observed: float, size: float, rates: ErrorRates, seed: int) -> tuple[float, float]:
+def _interval(observed: float, size: float, rates: ErrorRates, seed: int, draws: int) -> tuple[float, float]:
     import numpy as np
 
     random = np.random.default_rng(seed)
-    rate = random.beta(observed * size + 0.5, (1 - observed) * size + 0.5, _DRAWS)
-    fpr, tpr = _draw(rates.human, random), _draw(rates.machine, random, unseen=True)
+    rate = random.beta(observed * size + 0.5, (1 - observed) * size + 0.5, draws)
+    fpr, tpr = _draw(rates.human, random, draws), _draw(rates.machine, random, draws, unseen=True)
     apart = tpr - fpr >= _MIN_SEPARATION
     share = np.clip((rate - fpr) / np.where(apart, tpr - fpr, 1.0), 0.0, 1.0)
     # Error rates under which a flag tells nothing leave every share possible.
-    share = np.where(apart, share, random.random(_DRAWS))
+    share = np.where(apart, share, random.random(draws))
     possible = rate <= np.maximum(fpr, tpr)
     low, high = np.quantile(share[possible] if possible.sum() >= _MIN_DRAWS else share[apart], _QUANTILES)
     return float(low), float(high)
 
 
-def _draw(trials: Sequence[Trial], random: np.random.Generator, *, unseen: bool = False) -> npt.NDArray[np.float64]:
+def _draw(
+    trials: Sequence[Trial], random: np.random.Generator, draws: int, *, unseen: bool = False
+) -> npt.NDArray[np.float64]:
     """Error rates of a source like these: one of them at random, and its own rate within what its counts allow.
 
     A source's rate has a beta prior worth one document at the mean of sources, so that small sources are not taken for
@@ -158,5 +167,5 @@ def _draw(trials: Sequence[Trial], random: np.random.Generator, *, unseen: bool 
     mean = min(max(_mean_rate(usable), _LEAST_RATE), 1 - _LEAST_RATE)
     hits = [trial.hits + mean for trial in usable] + [0.5] * unseen
     misses = [trial.n - trial.hits + 1 - mean for trial in usable] + [0.5] * unseen
-    which = random.integers(len(hits), size=_DRAWS)
+    which = random.integers(len(hits), size=draws)
     return random.beta(np.array(hits)[which], np.array(misses)[which])

@@ -9,7 +9,7 @@ __all__ = ["DEFAULTS", "Action", "Rule"]
 
 
 class Action(Enum):
-    """What a rule asks for when it is the first that a row hits."""
+    """What a rule asks for. The first rule hit that asks for more than a report sets the action of a row."""
 
     REPORT = "report"
     DROP = "drop"
@@ -23,10 +23,13 @@ class Rule:
         id: two letters and three digits; the first digit is the family (FX1 machine-written, FX2 diversity, FX9 data).
         name: a few words.
         when: boolean expression in Polars SQL over the columns of findings, such as `ai_text.p_human <= 0.01`. Null
-            never matches. Empty for a rule that looks at shards instead of rows.
-        action: what to do with rows whose first hit this is.
+            never matches, nor does a row of which a signal that it reads has no measurement. Empty for a rule that
+            looks at shards instead of rows.
+        action: what to do with the rows that it hits: a report leaves them in.
         budget: share tolerated, 0 to 1; above it `foxing check` fails.
-        worst: expression that is larger for worse rows and orders the examples of a report; empty for corpus order.
+        worst: numeric expression that is larger for worse rows and orders the examples of a report; empty for corpus
+            order.
+        shown: further columns and `signal.field`s to name beside the examples.
         explanation: what it means, why, and what to do; the text of `foxing rule ID`.
     """
 
@@ -36,6 +39,7 @@ class Rule:
     action: Action = Action.REPORT
     budget: float = 0.0
     worst: str = ""
+    shown: tuple[str, ...] = ()
     explanation: str = ""
 
 
@@ -65,10 +69,11 @@ human-first`, or leave the rows out with `--drop FX101`.""",
         when="residue.hits > 0",
         budget=0.001,
         worst="residue.hits",
+        shown=("residue.phrase",),
         explanation="""\
 What: the document holds a phrase by which a chat assistant names itself, its knowledge cut-off or a refusal ("As an AI
 language model", "As of my last knowledge update", "I cannot fulfill this request"), or a citation token that leaked
-from a chat window, in one of 19 languages. Lead-ins and sign-offs such as "Certainly! Here is" are counted in
+from a chat window, in one of 18 languages. Lead-ins and sign-offs such as "Certainly! Here is" are counted in
 `residue.weak_hits` and do not count here.
 Why: it is the cheapest certain sign that output was pasted unread, and it teaches a model to refuse.
 Hit rate: 0 of 85,444 human documents written before chat assistants (95 % upper bound 0.0045 %) and 0.7 % of 73,766
@@ -132,7 +137,9 @@ What to do: `foxing findings DIR --columns shard,row,errors` names rows and erro
         when="",
         budget=0.0,
         explanation="""\
-What: a column has another type in this shard than in most shards (share counted over shards).
+What: a column has another type in this shard than in most shards (share counted over shards). A column or list item
+that is null throughout a shard fits any type, and Arrow's large and view types are the plain ones. Dictionary-encoded
+text is a type of its own: readers that fix a schema refuse to mix it with plain text.
 Why: readers that take the schema of the first shard fail later, or cast and lose values without a word.
 What to do: write the shards named again with the type of the others.""",
     ),

@@ -1,4 +1,10 @@
-"""Decides: rules over findings give every row the rules that it hits and an action."""
+"""Decides: rules over findings give every row the rules that it hits and an action.
+
+A rule is defined on a row when every signal that it reads was measured there and its expression is not null; elsewhere
+it neither hits nor counts. `rules` lists every hit in rule order. The first of them whose rule asks for more than a
+report sets `action`: a rule that only reports never shields a row from one that drops. What is undefined is no ground
+for dropping, so a rule that looks for it (FX9.., `unmeasured`, `errors`, `abstained`, IS NULL) may report only.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +13,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from audit.calibrate import calibrated
-from audit.expressions import nearest, parse
+from audit.expressions import Expression, finite, nearest, parse
 from audit.rulebook import DEFAULTS, Action, Rule
 from detectors import registry
 from detectors.errors import ConfigError
@@ -28,16 +35,21 @@ __all__ = [
     "choose",
     "decide",
     "decided",
+    "dropping",
     "evaluate",
     "find",
     "rules_from",
     "rules_hash",
+    "settle",
     "share",
 ]
 
 _ID = re.compile(r"[A-Z]{2}\d{3}")
 _KEEP = "keep"
 _COLUMNS = ("shard", "row", "source", "unmeasured", "errors")
+_OURS = "FX"
+_DATA_FAMILY = "FX9"
+_FAULTS = ("unmeasured", "errors", "abstained")
 
 
 def rules_from(changes: Mapping[str, Mapping[str, Any]]) -> tuple[Rule, ...]:
@@ -81,29 +93,42 @@ def choose(rules: Sequence[Rule], select: Sequence[str] = (), ignore: Sequence[s
     )
 
 
+def dropping(rules: Sequence[Rule], ids: Sequence[str]) -> tuple[Rule, ...]:
+    """The rules, those with these ids asking for a drop: what `--drop` makes of them for one run.
+
+    Raises:
+        ConfigError: an id that no rule has, or of a rule that may report only.
+    """
+    for rule_id in ids:
+        _refuse_drop(find(rules, rule_id))
+    return tuple(dataclasses.replace(rule, action=Action.DROP) if rule.id in ids else rule for rule in rules)
+
+
 def applicable(rule: Rule, schema: pl.Schema) -> bool:
     """Whether a rule over rows can be judged: every signal that it reads was scanned. False for rules over shards.
 
     Raises:
-        ConfigError: it reads a column or field that no signal has.
+        ConfigError: it, or its order of worst rows, reads a column or field that no signal has or is of the wrong type;
+            or it drops rows for what is undefined.
     """
     if not rule.when:
         return False
     where = _where(rule.id)
     expression = parse(rule.when, where)
-    missing = [name for name in expression.columns if name not in schema]
-    known = registry.names(registry.SIGNALS)
-    for name in missing:
-        if name not in known:
-            raise ConfigError(f"{where}: no column {name!r} in findings. {nearest(name, [*_COLUMNS, *known])}")
-    if missing:
+    _check_examples(rule, schema, where)
+    if not _scanned(expression, schema, where):
         return False
     expression.check(schema, where)
+    if rule.action is Action.DROP:
+        _refuse_drop(rule)
+        _refuse_undefined(expression, schema, where)
     return True
 
 
 def evaluate(frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
     """One Boolean column per applicable rule, named by its id: true hit, false no hit, null undefined for the row.
+
+    Floats that are not finite count as null. A rule is null where a signal that it reads was not measured.
 
     Args:
         frame: a calibrated part of findings.
@@ -114,24 +139,69 @@ def evaluate(frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
     """
     import polars as pl
 
-    hits = [parse(rule.when, rule.id).polars().alias(rule.id) for rule in rules if applicable(rule, frame.schema)]
-    return frame.select(hits) if hits else pl.DataFrame(height=frame.height)
+    hits = _compiled(tuple(rules), tuple(frame.schema.items()))
+    return finite(frame).select(hits) if hits else pl.DataFrame(height=frame.height)
+
+
+@lru_cache(maxsize=16)
+def _compiled(rules: tuple[Rule, ...], columns: tuple[tuple[str, pl.DataType], ...]) -> list[pl.Expr]:
+    """The applicable rules as expressions over frames of these columns: parsed and checked once, not in every part."""
+    import polars as pl
+
+    schema = pl.Schema(columns)
+    hits = []
+    for rule in rules:
+        if applicable(rule, schema):
+            expression = parse(rule.when, _where(rule.id))
+            signals = [name for name in expression.columns if isinstance(schema[name], pl.Struct)]
+            hit = expression.polars()
+            if signals:
+                hit = pl.when(pl.all_horizontal(pl.col(name).is_not_null() for name in signals)).then(hit)
+            hits.append(hit.alias(rule.id))
+    return hits
 
 
 def decide(frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
-    """The frame with `rules` (list of every rule hit, in rule order) and `action`.
+    """The frame with `rules` (list[str], every rule hit, in rule order), `action` and `dropped_by` (see `settle`).
 
-    `action` is that of the first rule hit, "keep" when none is. Null never matches.
+    Args:
+        frame: a calibrated part of findings.
+        rules: as configured, or as `dropping` made them for this run.
+
+    Raises:
+        ConfigError: as `applicable`.
     """
     import polars as pl
 
     hits = evaluate(frame, rules)
-    hit = [(rule, pl.col(rule.id)) for rule in rules if rule.id in hits.columns]
-    if not hit:
-        return frame.with_columns(rules=pl.lit([], pl.List(pl.String)), action=pl.lit(_KEEP))
-    names = pl.concat_list([pl.when(column).then(pl.lit(rule.id)) for rule, column in hit]).list.drop_nulls()
-    action = pl.coalesce(*[pl.when(column).then(pl.lit(rule.action.value)) for rule, column in hit], pl.lit(_KEEP))
-    return frame.hstack(hits.select(names.alias("rules"), action.alias("action")))
+    hit = [pl.when(pl.col(name)).then(pl.lit(name)) for name in hits.columns]
+    names = pl.concat_list(hit).list.drop_nulls() if hit else pl.lit([], pl.List(pl.String))
+    listed = frame.hstack(hits.select(names.alias("rules"))) if hit else frame.with_columns(names.alias("rules"))
+    return settle(listed, [rule.id for rule in rules if rule.action is Action.DROP])
+
+
+def settle(frame: pl.DataFrame, drop: Sequence[str]) -> pl.DataFrame:
+    """The frame with `action` and `dropped_by`, from the rules that each row hits; both are replaced when there.
+
+    `action` (str) is "drop" when any rule hit is one of `drop`, else "report" when any rule is hit, else "keep".
+    `dropped_by` (str) is the first rule hit, in rule order, that is one of `drop`; null where the row is kept.
+
+    Args:
+        frame: with `rules`, list[str].
+        drop: ids of the rules that ask for a drop.
+    """
+    import polars as pl
+
+    first = pl.col("rules").list.eval(pl.element().filter(pl.element().is_in(list(drop)))).list.first()
+    action = (
+        pl.when(pl.col("dropped_by").is_not_null())
+        .then(pl.lit(Action.DROP.value))
+        .when(pl.col("rules").list.len() > 0)
+        .then(pl.lit(Action.REPORT.value))
+        .otherwise(pl.lit(_KEEP))
+    )
+    settled = frame.with_columns(dropped_by=first if drop else pl.lit(None, pl.String)).with_columns(action=action)
+    return settled.select(pl.exclude("action", "dropped_by"), "action", "dropped_by")
 
 
 def decided(findings: Findings, rules: Sequence[Rule]) -> Iterator[pl.DataFrame]:
@@ -150,18 +220,71 @@ def _where(rule_id: str) -> str:
     return f"rule {rule_id}"
 
 
+def _scanned(expression: Expression, schema: pl.Schema, where: str) -> bool:
+    """Whether all columns are there; those that are not must be signals that exist."""
+    missing = [name for name in expression.columns if name not in schema]
+    known = registry.names(registry.SIGNALS) if missing else []
+    for name in missing:
+        if name not in known:
+            raise ConfigError(f"{where}: no column {name!r} in findings. {nearest(name, [*_COLUMNS, *known])}")
+    return not missing
+
+
+def _check_examples(rule: Rule, schema: pl.Schema, where: str) -> None:
+    """Check what orders and describes the worst rows, as far as it was scanned."""
+    if rule.worst:
+        worst = parse(rule.worst, f"{where}: worst")
+        if _scanned(worst, schema, f"{where}: worst"):
+            worst.check(schema, f"{where}: worst", boolean=False)
+    for name in rule.shown:
+        shown = Expression(name, (tuple(name.split(".")),))
+        if _scanned(shown, schema, f"{where}: shown"):
+            shown.look_up(schema, f"{where}: shown")
+
+
+def _refuse_drop(rule: Rule) -> None:
+    """Stop a rule that looks at faults, not at text, from dropping rows."""
+    where, remedy = _where(rule.id), 'Give it action = "report".'
+    if rule.id.startswith(_DATA_FAMILY) or not rule.when:
+        raise ConfigError(f"{where}: judges what could not be measured, and such rows are never dropped. {remedy}")
+    expression = parse(rule.when, where)
+    for name in expression.names:
+        if name[-1] in _FAULTS:
+            read = ".".join(name)
+            raise ConfigError(f"{where}: reads {read!r}, and rows without a measurement are never dropped. {remedy}")
+    if expression.looks_for_null:
+        raise ConfigError(f"{where}: drops rows for what IS NULL; undefined is no ground for it. {remedy}")
+
+
+def _refuse_undefined(expression: Expression, schema: pl.Schema, where: str) -> None:
+    """Stop an expression that is true of a row of which nothing is known, as `COALESCE(ai_text.p_human, 0) < 1` is."""
+    import polars as pl
+
+    unknown = [
+        pl.Series(name, [{} if isinstance(kind, pl.Struct) else None], dtype=kind) for name, kind in schema.items()
+    ]
+    if pl.DataFrame(unknown).select(expression.polars().alias("hit"))["hit"][0]:
+        raise ConfigError(
+            f"{where}: {expression.sql!r} is true of a row without any measurement, and such rows are never dropped. "
+            'Give it action = "report".'
+        )
+
+
 def _changed(rule_id: str, default: Rule | None, table: Mapping[str, Any]) -> Rule:
     where = _where(rule_id)
     if not _ID.fullmatch(rule_id):
         raise ConfigError(f"{where}: an id is two capital letters and three digits, such as MY101. Rename it.")
+    if default is None and rule_id.startswith(_OURS):
+        raise ConfigError(f"{where}: ids that begin with {_OURS} are those of foxing. Name it MY{rule_id[2:]}.")
     fields = [field.name for field in dataclasses.fields(Rule) if field.name != "id"]
     for key in table:
         if key not in fields:
             raise ConfigError(f"{where}: unknown key {key!r}. {nearest(key, fields)}")
     if default is None and "when" not in table:
         raise ConfigError(f'{where}: a new rule needs `when`. Add, for example, when = "ai_text.p_human <= 0.001".')
-    if default is not None and not default.when and "when" in table:
-        raise ConfigError(f"{where}: looks at shards, so it has no `when`. Give a new rule an id of its own.")
+    for key in ("when", "worst"):
+        if default is not None and not default.when and key in table:
+            raise ConfigError(f"{where}: looks at shards, so it has no `{key}`. Give a new rule an id of its own.")
     base = default or Rule(id=rule_id, name=rule_id, when="")
     rule = Rule(
         id=rule_id,
@@ -170,11 +293,20 @@ def _changed(rule_id: str, default: Rule | None, table: Mapping[str, Any]) -> Ru
         action=_action(table.get("action", base.action.value), where),
         budget=share(table.get("budget", base.budget), where),
         worst=_text(table, "worst", base.worst, where),
+        shown=_names(table.get("shown", base.shown), where),
         explanation=_text(table, "explanation", base.explanation, where),
     )
     for sql in filter(None, (rule.when, rule.worst)):
         parse(sql, where)
+    if rule.action is Action.DROP:
+        _refuse_drop(rule)
     return rule
+
+
+def _names(value: object, where: str) -> tuple[str, ...]:
+    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    raise ConfigError(f"{where}: shown = {value!r} is not a list of columns. Write, for example, shown = ['source'].")
 
 
 def _text(table: Mapping[str, Any], key: str, default: str, where: str) -> str:

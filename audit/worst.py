@@ -26,7 +26,7 @@ class Case:
         uri: the file.
         row: position in it; None when the file itself is meant.
         source: of the row; None when the file itself is meant.
-        values: what the rule and its order of worst rows read, by name (`ai_text.p_human`).
+        values: what the rule and its order of worst rows read and what it shows besides, by name (`ai_text.p_human`).
         message: what is wrong with the file; empty for rows, whose values say it.
     """
 
@@ -44,6 +44,7 @@ class Worst:
         self._top = top
         self._key = parse(rule.worst, rule.id) if rule.worst else None
         self._read = parse(rule.when, rule.id)
+        self._more = [tuple(name.split(".")) for name in rule.shown]
         self._kept: pl.DataFrame | None = None
 
     def add(self, frame: pl.DataFrame, hit: pl.Series) -> None:
@@ -69,7 +70,8 @@ class Worst:
 
     def _shown(self, frame: pl.DataFrame) -> list[tuple[str, ...]]:
         key = self._key.names if self._key is not None and self._scanned(frame) else ()
-        return list(dict.fromkeys((*self._read.names, *key)))
+        more = [name for name in self._more if name[0] in frame.columns]
+        return list(dict.fromkeys((*self._read.names, *key, *more)))
 
     def cases(self, uris: Mapping[str, str]) -> tuple[Case, ...]:
         """The hits kept, worst first; `uris` maps shard keys to files."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ import click
 from audit.cli.options import CONTEXT, Session, common
 
 if TYPE_CHECKING:
+    from audit.config import CheckConfig
     from audit.findings import Findings
     from audit.rules import Rule
 
@@ -47,58 +50,71 @@ def command(
     paths: tuple[str, ...],
     format_name: str,
     output_file: Path | None,
-    select: tuple[str, ...],
-    ignore: tuple[str, ...],
-    budget: tuple[str, ...],
-    strict: bool,
     exit_zero: bool,
     statistics: bool,
+    **chosen: object,
 ) -> None:
     """Judge a scan's folder, or scan PATHS into a temporary folder and judge that.
 
-    Exit status: 0 within budget, 1 over budget, 2 when something could not be read.
+    Exit status: 0 within budget, 1 over budget, 2 when something could not be read. With -v the text names every worst
+    row kept and explains the rules over budget.
     """
     from audit.assess import assess
     from audit.formats import FORMATS, View, render
+    from audit.replacing import replacing
     from audit.rules import choose, rules_from
     from detectors.registry import load
 
-    config = session.config.check
     load(FORMATS, format_name)
     rules = rules_from(session.config.rules)
-    budgets = _budgets(config.budget, budget, rules)
-    selected, ignored = _listed(select) or config.select, _listed(ignore) or config.ignore
-    choose(rules, selected, ignored)
+    config = _configured(session.config.check, chosen, rules)
+    choose(rules, config.select, config.ignore)
     with _opened(session, paths) as findings:
         assessment = assess(
-            findings, rules, budgets=budgets, select=selected, ignore=ignored, strict=strict or config.strict
+            findings, rules, budgets=config.budget, select=config.select, ignore=config.ignore, strict=config.strict
         )
     color = session.color and output_file is None
-    text = render(format_name, assessment, View(color=color, statistics=statistics))
+    text = render(format_name, assessment, View(color=color, statistics=statistics, verbose=session.verbose))
     if output_file is None:
         session.result(text)
     else:
-        _write(output_file, text + "\n")
+        with replacing(output_file) as stream:
+            stream.write((text + "\n").encode())
     if assessment.exit_code and not (exit_zero and assessment.exit_code == 1):
         raise SystemExit(assessment.exit_code)
 
 
-def _listed(values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(piece.strip() for value in values for piece in value.split(",") if piece.strip())
+def _configured(config: CheckConfig, chosen: Mapping[str, object], rules: Sequence[Rule]) -> CheckConfig:
+    """The settings of `check` with the options given on the command line in their place."""
+    return dataclasses.replace(
+        config,
+        select=_listed(chosen["select"]) or config.select,
+        ignore=_listed(chosen["ignore"]) or config.ignore,
+        budget=_budgets(config.budget, _texts(chosen["budget"]), rules),
+        strict=bool(chosen["strict"]) or config.strict,
+    )
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    return tuple(map(str, values)) if isinstance(values, tuple) else ()
+
+
+def _listed(values: object) -> tuple[str, ...]:
+    return tuple(piece.strip() for value in _texts(values) for piece in value.split(",") if piece.strip())
 
 
 def _budgets(configured: Mapping[str, float], given: Sequence[str], rules: Sequence[Rule]) -> dict[str, float]:
-    from audit.rules import find, share
+    from audit.rules import find
     from detectors.errors import ConfigError
 
-    budgets = {find(rules, rule_id).id: share(value, f"budget {rule_id}") for rule_id, value in configured.items()}
+    budgets = {find(rules, rule_id).id: value for rule_id, value in configured.items()}
     for text in given:
-        rule_id, equals, value = text.partition("=")
+        rule_id, _, value = text.partition("=")
         try:
             number = float(value)
         except ValueError:
-            number = -1.0
-        if not equals or not 0 <= number <= 1:
+            number = math.nan
+        if not 0 <= number <= 1:
             raise ConfigError(f"--budget {text!r} is not ID=SHARE. Write, for example, --budget FX101=0.02.")
         budgets[find(rules, rule_id).id] = number
     return budgets
@@ -124,12 +140,3 @@ def _scanned(session: Session, paths: Sequence[str], folder: Path) -> Findings:
             bar.update(progress.done_bytes / 1e6, progress.total_bytes / 1e6, f"  {progress.rows:,} rows")
 
         return scan(paths, folder, session.config, on_progress=show).findings
-
-
-def _write(path: Path, text: str) -> None:
-    from detectors.errors import OutputError
-
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}). Choose another --output-file.") from error

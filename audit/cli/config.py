@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from audit.cli.options import CONTEXT, Session, common
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from audit.config import Config
+    from audit.rules import Rule
+
+_CURRICULA = "foxing.curricula"
 
 
 @click.command("config", context_settings=CONTEXT)
@@ -15,17 +24,13 @@ from audit.cli.options import CONTEXT, Session, common
 @common
 def command(session: Session, check: bool) -> None:
     """Show the settings in force, as JSON, with the file they come from."""
-    from audit.calibrate import calibrated
-    from audit.findings import empty_part
-    from audit.rules import applicable, rules_from
-    from audit.scan import build_signals
+    from audit.rules import rules_from
+    from audit.signals import build_signals
 
     config = session.config
     signals = build_signals(config)
     rules = rules_from(config.rules)
-    schema = calibrated(empty_part(signals)).schema
-    for rule in rules:
-        applicable(rule, schema)
+    _check(config, rules)
     where = str(config.path) if config.path else "defaults (no foxing.toml or [tool.foxing] found)"
     if check:
         session.result(f"{where}: ok")
@@ -41,3 +46,26 @@ def command(session: Session, check: bool) -> None:
         "rule": {rule.id: {"when": rule.when, "action": rule.action.value, "budget": rule.budget} for rule in rules},
     }
     session.result(json.dumps(shown, indent=2, default=str))
+
+
+def _check(config: Config, rules: Sequence[Rule]) -> None:
+    """Check what only the commands that use it would meet: settings of signals that are off, rules and curricula."""
+    from audit.calibrate import calibrated
+    from audit.expressions import parse
+    from audit.findings import empty_part
+    from audit.rules import applicable, choose, dropping, find
+    from audit.signals import build_signals
+    from detectors.registry import SIGNALS, load, names
+
+    read = {name for rule in rules if rule.when for name in parse(rule.when, rule.id).columns}
+    used = [*config.scan.signals, *config.signals, *sorted(read.intersection(names(SIGNALS)))]
+    everything = dataclasses.replace(config.scan, signals=tuple(used))
+    schema = calibrated(empty_part(build_signals(dataclasses.replace(config, scan=everything)))).schema
+    choose(rules, config.check.select, config.check.ignore)
+    for rule_id in config.check.budget:
+        find(rules, rule_id)
+    dropped = [rule.id for prefix in config.curate.drop for rule in choose(rules, [prefix])]
+    for rule in dropping(rules, dropped):
+        applicable(rule, schema)
+    for name in config.curate.curriculum:
+        load(_CURRICULA, name)

@@ -25,12 +25,16 @@ Examples:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write there instead of to stdout."
 )
-@click.option("--columns", help="Comma-separated: shard, row, source, rules, action, unmeasured, errors, SIGNAL.FIELD.")
+@click.option(
+    "--columns",
+    help="Comma-separated: shard, row, source, rules, action, dropped_by, unmeasured, errors, SIGNAL.FIELD.",
+)
 @common
 def command(session: Session, directory: Path, format_name: str, output: Path | None, columns: str | None) -> None:
     """Write one line for every corpus row of the scan in DIR: where it is, what was measured, which rules it hits.
 
-    `row` is the position in the shard, `rules` the list of every rule hit (joined by `;` in CSV).
+    `row` is the position in the shard, `rules` the list of every rule hit (joined by `;` in CSV), `action` drop when
+    one of them drops, else report, or keep without a hit, and `dropped_by` the first that drops.
     """
     from audit.export import DEFAULT_COLUMNS, export, export_file
     from audit.findings import Findings

@@ -14,9 +14,22 @@ if TYPE_CHECKING:
     from audit.assess import Assessment, Result
     from audit.prevalence import Interval
 
-__all__ = ["FORMATS", "Render", "View", "count", "interval", "percent", "plain", "render", "row_values", "what"]
+__all__ = [
+    "FORMATS",
+    "Render",
+    "View",
+    "count",
+    "interval",
+    "percent",
+    "plain",
+    "render",
+    "row_values",
+    "short",
+    "what",
+]
 
 FORMATS: Final = "foxing.formats"
+_LONG = 60
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
@@ -27,10 +40,12 @@ class View:
     Attributes:
         color: terminal colours are wanted.
         statistics: tables by source, for all rules.
+        verbose: every worst row kept, and what the rules over budget mean.
     """
 
     color: bool = False
     statistics: bool = False
+    verbose: bool = False
 
 
 Render = Callable[["Assessment", View], str]
@@ -55,6 +70,12 @@ def plain(text: str) -> str:
     `##[` is broken up, because continuous integration takes it for a command anywhere on a line.
     """
     return _UNPRINTABLE.sub("\ufffd", text).replace("##[", "# #[")
+
+
+def short(text: str) -> str:
+    """A name from data in at most 60 characters, so that one long one does not widen a table for all."""
+    line = plain(text)
+    return line if len(line) <= _LONG else line[: _LONG - 1] + "…"
 
 
 def percent(share: float) -> str:
@@ -92,7 +113,8 @@ def what(result: Result) -> str:
     """A result in one sentence, with n and interval."""
     counted = f"{result.hits:,} of {count(result.n, result.judged.value)}"
     if result.share is None:
-        return f"{result.reason} ({counted} hit)" if result.n else str(result.reason)
+        return plain(f"{result.reason} ({counted} hit)" if result.n else str(result.reason))
     if result.corrected:
         return f"an estimated {percent(result.share)} (95 % interval {interval(result.interval)}; {counted} flagged)"
-    return f"{percent(result.share)} (95 % interval {interval(result.interval)}), {counted}"
+    found = f"{percent(result.share)} (95 % interval {interval(result.interval)}), {counted}"
+    return f"{found}; {plain(result.reason)}" if result.reason else found

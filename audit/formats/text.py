@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from audit.assess import Verdict
-from audit.formats import View, count, interval, percent, plain, row_values, what
+from audit.formats import View, count, interval, percent, plain, row_values, short, what
 
 if TYPE_CHECKING:
     from audit.assess import Assessment, Result
@@ -58,13 +58,18 @@ def _table(assessment: Assessment, view: View) -> list[str]:
             )
         )
     lines = _aligned(rows)
+    notes = [
+        f"{result.rule.id}: {plain(result.reason)}"
+        for result in assessment.results
+        if result.reason and result.share is not None
+    ]
     if not view.color:
-        return lines
+        return [*lines, *notes]
     colored = (
         f"\x1b[{_COLORS[result.verdict]}m{line[:_ID]}\x1b[0m{line[_ID:]}"
         for line, result in zip(lines[1:], assessment.results, strict=True)
     )
-    return [lines[0], *colored]
+    return [lines[0], *colored, *notes]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -80,11 +85,12 @@ def _details(result: Result, view: View) -> list[str]:
         lines += ["  sources, highest first:", *(f"  - {line}" for line in _by_source(result, _TOP_SOURCES))]
     if result.worst:
         lines.append(f"  worst {result.judged.value}s:")
-    for case in result.worst[:_TOP_ROWS]:
+    for case in result.worst[: None if view.verbose else _TOP_ROWS]:
         place = plain(case.uri) if case.row is None else f"{plain(case.uri)} row {case.row}"
         lines.append(f"  - {place}: {plain(case.message) or row_values(case.values)}")
-    lines.append(f"  what this means and what to do: foxing rule {result.rule.id}")
-    return lines
+    if view.verbose and result.rule.explanation:
+        return [*lines, *(f"  | {plain(line)}".rstrip() for line in result.rule.explanation.splitlines())]
+    return [*lines, f"  what this means and what to do: foxing rule {result.rule.id}"]
 
 
 def _by_source(result: Result, top: int | None) -> Iterator[str]:
@@ -92,7 +98,7 @@ def _by_source(result: Result, top: int | None) -> Iterator[str]:
     yield from _aligned(
         [
             (
-                plain(source.source),
+                short(source.source),
                 percent(source.share) if source.share is not None else "no estimate",
                 f"({interval(source.interval)})" if source.interval else "",
                 f"{source.hits:,} of {source.n:,}",

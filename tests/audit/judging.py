@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from audit.findings import FailedShard, Findings, PartIdentity, PartWriter, ShardRecord, SignalRecord, part_path
+from audit.findings import FailedShard, Findings, ShardRecord, SignalRecord
+from audit.parts import PartIdentity, PartWriter, part_path
 from detectors.ai_text.calibration import ErrorRate
 
 DOCUMENT = pa.schema(
@@ -88,7 +89,7 @@ def write_findings(
 
 def _write(folder: Path, key: str, name: str, schema: pa.Schema, rows: Sequence[Row]) -> None:
     path = part_path(folder, name, key, 0)
-    writer = PartWriter(path, PartIdentity(name, 1, {}, 17, "text(text)", f"sha256:{key}", 0), schema)
+    writer = PartWriter(path, PartIdentity(name, 1, {}, 17, "text(text)", f"sha256:{key}", 0, len(rows)), schema)
     if rows:
         found = [{"value": r.get("source")} if name.startswith("column.") else r.get(name) for r in rows]
         struct = pa.array([f or {} for f in found], pa.struct(list(schema)))

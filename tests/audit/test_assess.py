@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from audit.assess import Assessment, Judged, Result, Verdict, assess
-from audit.findings import FailedShard
+from audit.findings import FailedShard, ShardRecord
+from audit.prevalence import estimate
 from audit.rules import DEFAULTS, Rule, find, rules_from
+from audit.shard_types import odd_types
 from detectors.ai_text.calibration import ErrorRate
 from detectors.errors import ConfigError
 from tests.audit.judging import Row, Tables, document, row, write_findings
@@ -55,6 +57,10 @@ def test_a_machine_written_rule_of_another_shape_is_counted_not_corrected(tmp_pa
     rules = rules_from({"FX101": {"when": "ai_text.score > 0.9"}})
     result = judged(assess(findings, rules, tables=TABLES), "FX101")
     assert (result.share, result.corrected, result.hits) == (0.25, False, 1)
+    assert str(result.reason).startswith("counted, not corrected: ")
+    rules = rules_from({"FX101": {"when": "ai_text.p_human <= 0.0"}})
+    assert not judged(assess(findings, rules, tables=TABLES), "FX101").corrected
+    assert judged(assess(findings, DEFAULTS, tables=TABLES), "FX101").reason is None
 
 
 def test_nothing_measurable_is_no_estimate_and_fails_only_when_strict(tmp_path: Path) -> None:
@@ -178,3 +184,45 @@ def test_a_rule_with_an_own_expression_is_judged_like_any_other(tmp_path: Path) 
         ("MY101", 0.5, "over"),
         ("FX901", 0.0, "within"),
     ]
+
+
+def test_residue_is_shown_with_its_phrase(tmp_path: Path) -> None:
+    result = judged(assess(write_findings(tmp_path, {"a": [row(hits=2)]}), DEFAULTS, tables=TABLES), "FX102")
+    assert result.worst[0].values == {"residue.hits": 2, "residue.phrase": "en.as_an_ai"}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "odd"),
+    [
+        (["null", "null", "string", "int64"], {"d": "string"}),
+        (["list<item: null>", "list<item: string>", "null"], {}),
+        (["struct<a: int64, b: null>", "struct<a: int64, b: null>", "struct<a: string, b: string>"], {"c": "a: int64"}),
+        (["large_string", "string_view", "string"], {}),
+        (["null", "null"], {}),
+        (["string", "string", "dictionary<values=string, indices=int32, ordered=0>"], {"c": "string"}),
+        (["struct<null: int64>", "struct<null: int64>", "struct<null: string>"], {"c": "int64"}),
+    ],
+)
+def test_null_fits_every_type_and_a_dictionary_is_one_of_its_own(kinds: list[str], odd: dict[str, str]) -> None:
+    shards = [
+        ShardRecord(key, key, "jsonl", 1, 1, "", "", {"id": kind}, (0,))
+        for key, kind in zip("abcd", kinds, strict=False)
+    ]
+    found = odd_types(shards)
+    assert [case.uri for case in found] == list(odd)
+    assert all(said in case.message.partition("most shards")[2] for case, said in zip(found, odd.values(), strict=True))
+
+
+def test_many_sources_cost_few_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spent: list[int] = []
+
+    def counted(*given: object, **named: int) -> object:
+        spent.append(named.get("draws", 20_000))
+        return estimate(*given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("audit.assess.estimate", counted)
+    rows = [row(0.0, source=f"s{i:04}") for i in range(240) for _ in range(i + 1)]
+    rows += [row(3.0, source=f"t{i:04}") for i in range(500)]
+    result = judged(assess(write_findings(tmp_path, {"a": rows}, by="source"), DEFAULTS, tables=TABLES), "FX101")
+    assert len(result.sources) == 740 and all(source.interval is not None for source in result.sources)
+    assert spent.count(20_000) == 200 + 2 and spent.count(1_000) == 241 - 200

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections import Counter
 from functools import reduce
 from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -71,3 +73,29 @@ def test_merging_changes_neither_side(tmp_path: Path) -> None:
     found, _ = census(tmp_path, [row(0.0, source="a")])
     both = found.merge(found)
     assert (found.total().rows, both.total().rows) == (1, 2)
+
+
+def test_adding_touches_the_sources_of_the_other_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+    update = Counter.update
+
+    def counted(counter: Counter[str], *given: Counter[str]) -> None:
+        steps.append(1)
+        update(counter, *given)
+
+    monkeypatch.setattr(Counter, "update", counted)
+    census, sources = Census(), 3000
+    parts = [Census({f"source {i}": Counter({"rows": 1}), "common": Counter({"rows": 1})}) for i in range(sources)]
+    steps.clear()
+    for part in parts:
+        census.add(part)
+    assert len(steps) <= 4 * sources
+    assert len(census.sources) == sources + 1 and census.source("common").rows == sources
+
+
+def test_adding_leaves_the_other_as_it_is(tmp_path: Path) -> None:
+    one, _ = census(tmp_path / "1", [row(0.0, source="a")])
+    other, _ = census(tmp_path / "2", [row(0.0, source="b")])
+    one.add(other)
+    one.add(other)
+    assert (one.total().rows, other.total().rows) == (3, 1)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from audit.config import Config, load_config
-from detectors.errors import ConfigError
+from audit.config import Config, ScanConfig, load_config, settings
+from detectors.errors import ConfigError, PluginError
 
 
 def test_no_file_means_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,6 +49,13 @@ def test_file_is_found_above_the_working_directory(
         ('[check]\nbudget = { FX101 = "x" }', "is not a table of a number"),
         ("check = 1", "check = 1 is not a table"),
         ("text = ", "is not TOML"),
+        ("workers = -1", "workers = -1 is not from 0 to 4096"),
+        ("seed = -1", "seed = -1 is not from 0 to"),
+        ('device = "cdua"', "device = 'cdua' is none of auto, cpu, cuda"),
+        ("[curate]\nallow_loss = 5", "curate.allow_loss = 5 is not a share"),
+        ("[curate]\nallow_loss = nan", "curate.allow_loss = nan is not a share"),
+        ("[check]\nbudget = { FX101 = 1.5 }", "check.budget.FX101 = 1.5 is not a share"),
+        ("[check]\nbudget = { FX101 = -0.1 }", "check.budget.FX101 = -0.1 is not a share"),
     ],
 )
 def test_bad_settings_are_named_with_a_remedy(tmp_path: Path, content: str, words: str) -> None:
@@ -61,3 +71,44 @@ def test_named_file_must_exist(tmp_path: Path) -> None:
         load_config(tmp_path / "absent.toml")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(environ={"FOXING_CONFIG": str(tmp_path / "absent.toml")})
+
+
+@dataclass(frozen=True)
+class Counting:
+    """A component with settings, constants and a value that it works out."""
+
+    version: ClassVar[int] = 1
+    least: int = 3
+    derived: int = dataclasses.field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        if self.least < 0:
+            raise ValueError(f"least = {self.least} is negative. Give 0 or more.")
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"version": 2}, "unknown key 'version'. Known: least"),
+        ({"derived": 2}, "unknown key 'derived'. Known: least"),
+        ({"least": "x"}, "least = 'x' is not a whole number"),
+        ({"least": -1}, "least = -1 is negative"),
+    ],
+)
+def test_a_component_takes_its_fields_and_nothing_else(values: dict[str, object], says: str) -> None:
+    assert settings(Counting, {"least": 4}, "here").least == 4
+    with pytest.raises(ConfigError, match=f"^here: .*{says}"):
+        settings(Counting, values, "here")
+
+
+def test_a_component_that_is_no_dataclass_is_a_fault_of_its_package() -> None:
+    class Plain:
+        """No dataclass."""
+
+    with pytest.raises(PluginError, match="Plain is not a dataclass"):
+        settings(Plain, {}, "here")
+
+
+def test_values_from_the_command_line_are_checked_like_those_of_a_file() -> None:
+    with pytest.raises(ConfigError, match="workers = -2"):
+        dataclasses.replace(ScanConfig(), workers=-2)

@@ -188,3 +188,29 @@ def test_text_says_what_was_found_with_n_interval_and_signature() -> None:
     assert "Over budget: FX101 machine-written, FX902 schema." in found
     assert "an estimated 45.7 % (95 % interval 31.0 % to 62.0 %; 40 of 97 rows flagged); budget 5.00 %" in found
     assert SIGNATURE in found and "not scanned: diversity" in found
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github"])
+def test_residue_is_named_by_its_phrase(form: str) -> None:
+    case = Case("/data/a", 3, "a", {"residue.hits": 2, "residue.phrase": "en.as_an_ai"})
+    over = result(find(DEFAULTS, "FX102"), Verdict.OVER, 97, 2, worst=(case,))
+    assert "en.as_an_ai" in render(form, dataclasses.replace(assessment(), results=(over,)))
+
+
+def test_a_share_that_could_not_be_corrected_says_so() -> None:
+    found = result(find(DEFAULTS, "FX101"), Verdict.OVER, 97, 40, reason="counted, not corrected: so")
+    shown = dataclasses.replace(assessment(), results=(found,))
+    assert "\nFX101: counted, not corrected: so\n" in render("text", shown)
+    assert "40 of 97 rows; counted, not corrected: so; budget" in render("text", shown)
+    assert "counted, not corrected: so" in render("github", shown)
+    assert json.loads(render("json", shown))["rules"][0]["reason"] == "counted, not corrected: so"
+
+
+def test_verbose_text_names_every_worst_row_and_explains_the_rule() -> None:
+    cases = tuple(Case("/data/a", place, "a", {"row": place}) for place in range(10))
+    over = result(find(DEFAULTS, "FX102"), Verdict.OVER, 97, 20, worst=cases)
+    shown = dataclasses.replace(assessment(), results=(over,))
+    brief, long = render("text", shown), render("text", shown, View(verbose=True))
+    assert "row 2:" in brief and "row 3:" not in brief and "foxing rule FX102" in brief
+    assert "row 9:" in long and "foxing rule FX102" not in long
+    assert all(line in long for line in over.rule.explanation.splitlines())

@@ -111,6 +111,26 @@ def test_nine_in_ten_intervals_or_more_hold_the_truth(share: float) -> None:
     assert held >= 135
 
 
+def test_a_rate_below_the_false_alarms_counts_as_no_machine_text_and_one_above_both_rates_is_left_out() -> None:
+    # One source in four errs; each draw takes the errors of one source.
+    clean, certain = Trial("c", 10**6, 0), tuple(Trial(f"m{i}", 10**6, 10**6) for i in range(200))
+    alarmed = ErrorRates((*(Trial(f"h{i}", 10**6, 0) for i in range(3)), Trial("x", 10**6, 200_000)), certain)
+    found = estimate(0.1, 10**6, 10**6, alarmed, seed=17)
+    assert found.share == pytest.approx(0.05 / 0.95, abs=1e-4) and found.interval is not None
+    assert found.interval.low == 0 and found.interval.high == pytest.approx(0.1, abs=2e-3)
+    blind = tuple(Trial(f"m{i}", 10**6, 10**6 if i % 4 else 800_000) for i in range(200))
+    found = estimate(0.9, 10**6, 10**6, ErrorRates((clean,), blind), seed=17)
+    assert found.share == pytest.approx(0.9 / 0.95, abs=1e-4) and found.interval is not None
+    assert found.interval.low == pytest.approx(0.9, abs=2e-3) and found.interval.high == found.share
+
+
+def test_fewer_draws_give_nearly_the_same_interval() -> None:
+    close, coarse = (estimate(0.2, 500, 500, GOOD, seed=17, draws=draws).interval for draws in (20_000, 1_000))
+    assert close is not None and coarse is not None
+    width = close.high - close.low
+    assert abs(close.low - coarse.low) < 0.1 * width and abs(close.high - coarse.high) < 0.1 * width
+
+
 def _width(found: Estimate) -> float:
     assert found.interval is not None
     return found.interval.high - found.interval.low

@@ -69,6 +69,14 @@ def test_github_prints_workflow_commands(foxing: Run, scanned: Path) -> None:
     assert answer.out.startswith("::error file=/data/a.parquet,title=FX102 assistant residue::")
 
 
+def test_verbose_names_every_worst_row_and_explains(foxing: Run, scanned: Path) -> None:
+    assert "row 90:" not in foxing("check", scanned).out
+    answer = foxing("check", scanned, "-v")
+    assert (
+        "row 90: residue.hits=1 residue.phrase=en.as_an_ai" in answer.out and "What to do: drop the rows" in answer.out
+    )
+
+
 def test_statistics_lists_sources(foxing: Run, scanned: Path) -> None:
     assert "FX901 unmeasured by source" in foxing("check", scanned, "--statistics").out
     assert "by source" not in foxing("check", scanned).out

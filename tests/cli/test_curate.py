@@ -100,7 +100,46 @@ def test_seed_and_curriculum_choose_the_order(foxing: Run, tmp_path: Path, audit
     assert one == again != two
 
 
+def test_remote_output_is_refused_and_makes_no_folder(
+    foxing: Run, tmp_path: Path, audit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    done = foxing("curate", audit, "-o", "s3://bucket/out")
+    assert done.code == 2
+    assert "s3://bucket/out: output must be a local folder" in done.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_names_from_data_reach_the_terminal_without_control_characters(
+    foxing: Run, tmp_path: Path, audit: Path
+) -> None:
+    table = pa.table({"text": texts(20), "\x1b[31mred": pa.array(range(20), pa.timestamp("s"))})
+    path = tmp_path / "odd" / "a.arrow"
+    path.parent.mkdir()
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write_table(table)
+    make_findings(tmp_path / "odd-audit", [path])
+    done = foxing("curate", tmp_path / "odd-audit", "-o", tmp_path / "odd-out")
+    assert done.code == 0
+    assert "red" in done.err
+    assert "\x1b" not in done.err + done.out
+
+
 def test_output_is_required(foxing: Run, audit: Path) -> None:
     done = foxing("curate", audit)
     assert done.code == 2
     assert "--output" in done.err
+
+
+def test_a_null_among_dictionary_values_is_kept_as_a_null(foxing: Callable[..., Answer], tmp_path: Path) -> None:
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, None, 2], pa.int8()), pa.array(["a", None, "c"]))
+    table = pa.table({"text": ["one two"] * 5, "kind": column})
+    with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    assert foxing("scan", tmp_path / "a.arrow", "-o", tmp_path / "audit", "--signals", "document").code == 0
+    made = foxing("curate", tmp_path / "audit", "-o", tmp_path / "out", "--curriculum", "original")
+    assert made.code == 0, made.err
+    assert foxing("verify", tmp_path / "out" / "manifest.json").code == 0
+    found = pq.read_table(tmp_path / "out" / "data").column("kind")
+    assert found.to_pylist() == ["a", None, "c", None, "c"] and found.type == column.type

@@ -44,6 +44,16 @@ def test_default_columns_hold_address_source_and_decision(foxing: Run, scanned: 
     assert first == {"shard": "b", "row": 0, "source": "=1+1", "rules": ["FX102"], "action": "report"}
 
 
+def test_the_rule_that_drops_a_row_is_told_whatever_hit_it_before(foxing: Run, scanned: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "foxing.toml"
+    settings.write_text("[rule.MY101]\nwhen = 'residue.hits > 1'\naction = 'drop'\n")
+    columns = "rules,action,dropped_by"
+    out = foxing("findings", scanned, "--columns", columns, "--config", settings, settings=True).out
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert lines[0] == {"rules": ["FX102", "MY101"], "action": "drop", "dropped_by": "MY101"}
+    assert [line["action"] for line in lines[1:]] == ["keep", "report", "report"]
+
+
 def test_csv_joins_rules_and_defuses_formulas(foxing: Run, scanned: Path) -> None:
     out = foxing("findings", scanned, "--format", "csv", "--columns", "row,source,rules,document.words,action").out
     rows = list(csv.reader(io.StringIO(out)))
@@ -106,3 +116,8 @@ def test_parquet_is_not_written_to_a_terminal(foxing: Run, scanned: Path, monkey
     monkeypatch.setattr("audit.cli.findings.standard_output", Terminal)
     answer = foxing("findings", scanned, "--format", "parquet")
     assert answer.code == 2 and "not for a terminal" in answer.err
+
+
+def test_a_column_asked_for_twice_comes_once(foxing: Run, scanned: Path) -> None:
+    answer = foxing("findings", scanned, "--columns", "row,row,shard")
+    assert answer.code == 0 and list(json.loads(answer.out.splitlines()[0])) == ["row", "shard"]

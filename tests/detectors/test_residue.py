@@ -12,6 +12,7 @@ from detectors.conformance import check_signal
 from detectors.documents import Documents
 from detectors.protocols import Device
 from detectors.residue import Residue
+from detectors.residue_phrases import STRONG as PHRASES
 
 measure = Residue().load(Device.CPU)
 
@@ -55,6 +56,15 @@ def test_self_identification_is_found_in_every_language(language: str) -> None:
     found = measure(Documents.from_texts(["Plain text.", "Before. " + STRONG[language] + " After."])).to_pydict()
     assert found["hits"][0] == 0 and found["phrase"][0] is None and found["start"][0] is None
     assert found["hits"][1] >= 1 and found["phrase"][1]
+
+
+def test_texts_state_the_number_of_languages_in_the_table() -> None:
+    from audit.rules import DEFAULTS, find
+
+    languages = {name.partition(".")[0] for name in PHRASES} - {"any"}
+    for text in (Residue.__doc__, find(DEFAULTS, "FX102").explanation):
+        assert f"{len(languages)} languages" in str(text)
+    assert languages <= {name.partition("_")[0] for name in STRONG}
 
 
 @pytest.mark.parametrize("text", HUMAN)
