@@ -15,20 +15,22 @@ import pyarrow as pa
 from audit import __version__
 from audit.assess import calibration_digest, judged_signature
 from audit.calibrate import calibrated
+from audit.corpus import Shard
+from audit.destination import local_folder
 from audit.findings import Findings, write_json
-from audit.rules import Action, Rule, applicable, choose, decided, rules_hash
+from audit.lock import locked
+from audit.rules import Action, Rule, applicable, choose, decided, dropping, rules_hash
 from audit.signature import config_hash
-from audit.storage import is_remote
 from curricula.emit import Emission, Emitted, ShardSums, dropped_names, emit
 from curricula.inputs import check_digests, find_inputs, refuse_overlap
 from curricula.manifest import NAME, InputShard, Manifest, SeriesRecord, encode_schema
 from curricula.order import resolve
-from curricula.output import PLAN, WORK, finished, open_output, refuse_foreign, refuse_strangers
+from curricula.output import LOCK, PLAN, WORK, finished, open_output, refuse_foreign, refuse_strangers
 from curricula.part_files import Layout, sha256
 from curricula.plan import Plan, build_plan
 from curricula.protocols import Curriculum
 from curricula.stored import Series, group_series
-from curricula.tally import Counts, Tally, judge, refuse_loss
+from curricula.tally import Counts, Tally, refuse_loss
 from detectors.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ def preview(findings: Findings, rules: Sequence[Rule], request: Request) -> Prev
     curricula = resolve(request.curriculum, request.seed)
     _need_signals(findings, curricula)
     judged, drop = _dropping(findings, rules, request.drop)
-    tally = Tally.of(_judged_parts(findings, judged, drop), [rule.id for rule in judged], drop)
+    tally = Tally.of(_decided_parts(findings, judged), [rule.id for rule in judged], drop)
     try:
         refuse_loss(tally, request.allow_loss)
     except OutputError as error:
@@ -117,7 +119,7 @@ def preview(findings: Findings, rules: Sequence[Rule], request: Request) -> Prev
 def curate(
     findings: Findings,
     rules: Sequence[Rule],
-    out: Path,
+    out: Path | str,
     request: Request,
     *,
     fresh: bool = False,
@@ -137,48 +139,71 @@ def curate(
         ConfigError: as `preview`; or `out` holds another request's output.
         FindingsError: findings that are incomplete.
         InputError: an input that is gone or changed.
-        OutputError: too much would be lost, or `out` must not be written.
+        OutputError: too much would be lost, or `out` must not be written, or another process is writing it.
     """
+    folder = local_folder(out)
     shards = find_inputs(findings, request.corpus)
-    if is_remote(str(out)):
-        raise OutputError(f"{out}: output must be a local folder. Write it locally and copy it.")
-    refuse_overlap(out, findings, shards)
+    refuse_overlap(folder, findings, shards)
     on_progress("decide", 0, 1)
     foreseen = preview(findings, rules, request)
     settings = _settings(findings, foreseen, request)
     if foreseen.refusal is not None:
         raise OutputError(foreseen.refusal)
-    refuse_foreign(out, settings, fresh=fresh)
+    refuse_foreign(folder, settings, fresh=fresh)
     sizes = sum(record.size_bytes for record in findings.shards)
     check_digests(shards, findings.shards, _counter("digest", sizes, on_progress))
     series = group_series(shards)
-    open_output(out, settings, fresh=fresh)
-    if (out / NAME).exists():
-        manifest = finished(out)
-        shutil.rmtree(out / WORK, ignore_errors=True)
-        return Curated(manifest, out / NAME, foreseen.tally, already=True)
-    plan = _planned(findings, foreseen, series, out)
-    steps = findings.rows + sum(
-        plan.kept[at] for k, one in enumerate(series) if not plan.sorted[k] for at in one.shards
-    )
-    emitted = emit(
-        Emission(
-            out=out,
-            work=out / WORK,
-            shards=shards,
-            rows=[record.rows for record in findings.shards],
-            series=series,
-            plan=plan,
-            layout=request.layout,
-            advance=_counter("rows", steps, on_progress),
+    with locked(folder, LOCK):
+        refuse_foreign(folder, settings, fresh=fresh)  # another run may have been here since
+        open_output(folder, settings, fresh=fresh)
+        already = (folder / NAME).exists()
+        if already:
+            manifest = finished(folder)
+        else:
+            job = _Job(findings, foreseen, request, folder, config_hash(settings), shards, series)
+            manifest = job.run(on_progress)
+        shutil.rmtree(folder / WORK, ignore_errors=True)
+        (folder / LOCK).unlink()
+    return Curated(manifest, folder / NAME, foreseen.tally, already)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One output to write into a folder that is held."""
+
+    findings: Findings
+    foreseen: Preview
+    request: Request
+    out: Path
+    run_hash: str
+    shards: Sequence[Shard]
+    series: Sequence[Series]
+
+    def run(self, on_progress: Callable[[str, float, float], None]) -> Manifest:
+        """Plan, write the rows and, last, the manifest."""
+        plan = _planned(self.findings, self.foreseen, self.series, self.out)
+        emitted = emit(
+            Emission(
+                out=self.out,
+                work=self.out / WORK,
+                shards=self.shards,
+                rows=[record.rows for record in self.findings.shards],
+                series=self.series,
+                plan=plan,
+                layout=self.request.layout,
+                advance=_counter("rows", self._steps(plan), on_progress),
+            )
         )
-    )
-    refuse_strangers(out, emitted)
-    account = _Account(findings, foreseen, config_hash(settings), plan, series, emitted)
-    manifest = account.manifest(request, [shard.schema() for shard in shards])
-    manifest.write(out / NAME)
-    shutil.rmtree(out / WORK, ignore_errors=True)
-    return Curated(manifest, out / NAME, foreseen.tally, already=False)
+        refuse_strangers(self.out, emitted)
+        account = _Account(self.findings, self.foreseen, self.run_hash, plan, self.series, emitted)
+        manifest = account.manifest(self.request, [shard.schema() for shard in self.shards])
+        manifest.write(self.out / NAME)
+        return manifest
+
+    def _steps(self, plan: Plan) -> int:
+        """Rows to read, and those to write again in order."""
+        moved = [one for one, in_order in zip(self.series, plan.sorted, strict=True) if not in_order]
+        return self.findings.rows + sum(plan.kept[at] for one in moved for at in one.shards)
 
 
 def _counter(phase: str, total: float, on_progress: Callable[[str, float, float], None]) -> Callable[[int], None]:
@@ -226,13 +251,12 @@ def _dropping(
             )
         asked |= measured.intersection(chosen)
     asked |= {rule.id for rule in judged if rule.action is Action.DROP and not rule.id.startswith(_UNMEASURED)}
-    return judged, tuple(rule.id for rule in judged if rule.id in asked)
+    drop = tuple(rule.id for rule in judged if rule.id in asked)
+    return dropping(judged, drop), drop
 
 
-def _judged_parts(findings: Findings, rules: Sequence[Rule], drop: Sequence[str]) -> Iterator[pl.DataFrame]:
-    for part in decided(findings, rules):
-        if part.height:
-            yield judge(part, drop)
+def _decided_parts(findings: Findings, rules: Sequence[Rule]) -> Iterator[pl.DataFrame]:
+    return (part for part in decided(findings, rules) if part.height)
 
 
 def _settings(findings: Findings, foreseen: Preview, request: Request) -> dict[str, Any]:
@@ -266,7 +290,7 @@ def _planned(findings: Findings, foreseen: Preview, series: Sequence[Series], ou
         return Plan(path=out / PLAN, unranked=facts["unranked"], **lists)
     shutil.rmtree(out / WORK / "decided", ignore_errors=True)
     plan = build_plan(
-        _judged_parts(findings, foreseen.rules, foreseen.drop),
+        _decided_parts(findings, foreseen.rules),
         [(record.key, record.rows) for record in findings.shards],
         [one.shards for one in series],
         foreseen.curricula,
@@ -334,6 +358,7 @@ class _Account:
             dropped_by=_nonzero(found, "dropped"),
             hits=_nonzero(found, "hits"),
             content=sums.content,
+            once_content=sums.once_content,
             kept_content=sums.kept_content,
             kept_order=sums.kept_order,
             dropped_content=sums.dropped_content,

@@ -66,10 +66,11 @@ class Emission:
 
 @dataclass
 class ShardSums:
-    """Sums of row hashes modulo 2^64 over one shard: rows read, kept (times copies), kept in place, dropped."""
+    """Sums of row hashes modulo 2^64 over one shard: rows read, kept (once, times copies, in place), dropped."""
 
     rows: int = 0
     content: int = 0
+    once_content: int = 0
     kept_content: int = 0
     kept_order: int = 0
     dropped_content: int = 0
@@ -287,6 +288,7 @@ def _kept(
     positions = np.asarray(decisions.column("rank").fill_null(0)).astype(np.int64)[kept] + nth
     sums.rows += len(copies)
     sums.content = (sums.content + total(hashes)) % 2**64
+    sums.once_content = (sums.once_content + total(hashes[copies > 0])) % 2**64
     sums.kept_content = (sums.kept_content + total(hashes[kept])) % 2**64
     sums.kept_order = (sums.kept_order + total(place(hashes[kept], positions))) % 2**64
     return kept, positions

@@ -22,7 +22,8 @@ def locate(uri: str, key: str, corpus: str | None = None) -> str | None:
         return uri if _exists(uri) else None
     pieces = PurePosixPath(uri.partition("://")[2] or uri).parts
     ends = ["/".join(pieces[start:]) for start in range(1, len(pieces))]
-    return next((found for end in (key, *ends) if _exists(found := f"{corpus.rstrip('/')}/{end}")), None)
+    below = [end for end in (key, *ends) if ".." not in PurePosixPath(end).parts]
+    return next((found for end in below if _exists(found := f"{corpus.rstrip('/')}/{end}")), None)
 
 
 def _exists(uri: str) -> bool:

@@ -7,7 +7,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +24,7 @@ __all__ = [
     "Manifest",
     "SeriesRecord",
     "accounting",
+    "inside",
     "modular_sum",
     "read_manifest",
 ]
@@ -31,7 +32,8 @@ __all__ = [
 NAME = "manifest.json"
 FORMAT = "foxing-manifest"
 FORMAT_VERSION = 1
-_SUMS = ("content", "kept_content", "kept_order", "dropped_content", "order")
+_MOST = 2**53  # rows and bytes: what every JSON reader keeps exact
+_SUMS = ("content", "once_content", "kept_content", "kept_order", "dropped_content", "order")
 
 
 class AccountingError(FoxingError):
@@ -58,7 +60,8 @@ class InputShard:
         dropped_by: rule to rows dropped, each row at its first dropping rule.
         hits: rule to rows hit.
         content: sum of row hashes, modulo 2^64 as all sums (see `curricula.row_hash`).
-        kept_content: the same over kept rows, times copies.
+        once_content: the same over kept rows, each once: with `dropped_content` it makes `content`.
+        kept_content: over kept rows, times copies.
         kept_order: the same, each hash bound to its output position.
         dropped_content: over dropped rows.
         schema: base64 of the Arrow schema where it is not that of the series (pandas row counts, types that Parquet has
@@ -80,6 +83,7 @@ class InputShard:
     dropped_by: Mapping[str, int]
     hits: Mapping[str, int]
     content: int
+    once_content: int
     kept_content: int
     kept_order: int
     dropped_content: int
@@ -183,8 +187,10 @@ def accounting(manifest: Manifest) -> list[str]:
             )
         if sum(shard.dropped_by.values()) != shard.dropped:
             problems.append(f"{shard.key}: {shard.dropped} rows dropped, {sum(shard.dropped_by.values())} by rules")
-        if shard.rows_out == shard.kept and _wrap(shard.kept_content + shard.dropped_content) != shard.content:
+        if _wrap(shard.once_content + shard.dropped_content) != shard.content:
             problems.append(f"{shard.key}: kept and dropped rows are not the rows read")
+        if shard.rows_out == shard.kept and shard.kept_content != shard.once_content:
+            problems.append(f"{shard.key}: rows of data/ are not the kept rows, though none has copies")
     for series in manifest.series:
         shards = [shard for shard in manifest.inputs if shard.series == series.name]
         data = [receipt for receipt in manifest.data if receipt.series == series.name]
@@ -216,6 +222,15 @@ def _wrap(value: int) -> int:
     return value % 2**64
 
 
+def inside(out: Path, path: str) -> Path | None:
+    """The file below `out` that a manifest names, None when the name leads out of it: a manifest may be anyone's."""
+    pieces = PurePosixPath(path)
+    if pieces.is_absolute() or ".." in pieces.parts or "\0" in path:
+        return None
+    file = out / path
+    return file if file.resolve().is_relative_to(out.resolve()) else None
+
+
 def encode_schema(schema: pa.Schema) -> str:
     """Base64 of the Arrow IPC form of a schema."""
     return base64.b64encode(schema.serialize().to_pybytes()).decode("ascii")
@@ -243,8 +258,33 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _unhexed(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: int(value, 16) if name in _SUMS else value for name, value in record.items()}
+def _unhexed(record: Mapping[str, Any], kind: type[InputShard | Receipt]) -> dict[str, Any]:
+    """The fields of a record with its sums as integers, each of the type that `kind` declares."""
+    fields: dict[str, Any] = {name: int(value, 16) if name in _SUMS else value for name, value in record.items()}
+    for spec in dataclasses.fields(kind):
+        value, declared = fields[spec.name], str(spec.type)
+        if declared == "str" and not isinstance(value, str):
+            raise TypeError(f"{spec.name} is {_short(value)}")
+        if declared == "int":
+            _count(spec.name, value, 2**64 if spec.name in _SUMS else _MOST)
+        if declared.startswith("Mapping"):
+            for rule, rows in value.items():
+                _count(rule, rows, _MOST)
+    return fields
+
+
+def _count(name: str, value: object, limit: int) -> None:
+    if type(value) is not int or not 0 <= value < limit:
+        raise TypeError(f"{name} is {_short(value)}")
+
+
+def _short(value: object) -> str:
+    said = ascii(value)
+    return said if len(said) <= 40 else f"{said[:40]}..."
+
+
+def _no_number(name: str) -> object:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -255,33 +295,49 @@ def read_manifest(path: Path) -> Manifest:
     """
     file = path / NAME if path.is_dir() else path
     try:
-        record = json.loads(file.read_text("utf-8"))
+        record = json.loads(file.read_text("utf-8"), parse_constant=_no_number)
     except FileNotFoundError as error:
         raise InputError(f"{file}: no such file. Name the manifest.json that foxing curate wrote.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
         raise InputError(f"{file}: cannot be read as a manifest ({error}). Curate again with --fresh.") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise InputError(f"{file}: is not a foxing manifest. Name the manifest.json that foxing curate wrote.")
     if record.get("version") != FORMAT_VERSION:
         raise InputError(
-            f"{file}: manifest version {record.get('version')!r}, this foxing reads {FORMAT_VERSION}. "
-            f"It was written by foxing {record.get('foxing')}: use that."
+            f"{file}: manifest version {_short(record.get('version'))}, this foxing reads {FORMAT_VERSION}. "
+            f"It was written by foxing {_short(record.get('foxing'))}: use that."
         )
     try:
         return _from_record(record)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{file}: is damaged ({error!r}). Curate again with --fresh.") from error
+    except (AttributeError, KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"{file}: is damaged ({type(error).__name__}: {_short(str(error))}). Curate again with --fresh."
+        ) from error
 
 
 def _from_record(record: Mapping[str, Any]) -> Manifest:
     fields: dict[str, Any] = {spec.name: record[spec.name] for spec in dataclasses.fields(Manifest)}
     fields["rules"] = {rule: facts["when"] for rule, facts in record["rules"].items()}
-    fields["inputs"] = tuple(InputShard(**_unhexed(shard)) for shard in record["inputs"])
+    fields["inputs"] = tuple(InputShard(**_unhexed(shard, InputShard)) for shard in record["inputs"])
     fields["series"] = tuple(_series(series) for series in record["series"])
     for folder in ("data", "dropped"):
-        fields[folder] = tuple(Receipt(**_unhexed(receipt)) for receipt in record[folder])
+        fields[folder] = tuple(Receipt(**_unhexed(receipt, Receipt)) for receipt in record[folder])
     fields["curricula"], fields["drop"] = tuple(record["curricula"]), tuple(record["drop"])
-    return Manifest(**fields)
+    manifest = Manifest(**fields)
+    names = {series.name for series in manifest.series}
+    for used in (
+        *(shard.series for shard in manifest.inputs),
+        *(file.series for file in manifest.data + manifest.dropped),
+    ):
+        if used not in names:
+            raise ValueError(f"no series {used!r}")
+    for shard in manifest.inputs:
+        if shard.schema:
+            decode_schema(shard.schema)
+    _count("unranked", manifest.unranked, _MOST)
+    if not isinstance(manifest.plan["path"], str) or not isinstance(manifest.plan["sha256"], str):
+        raise TypeError("plan names no file")
+    return manifest
 
 
 def _series(record: Mapping[str, Any]) -> SeriesRecord:

@@ -11,10 +11,12 @@ from typing import Any
 from audit.findings import write_json
 from audit.signature import config_hash
 from curricula.emit import Emitted
-from curricula.manifest import NAME, Manifest, read_manifest
+from curricula.manifest import NAME, Manifest, inside, read_manifest
 from detectors.errors import ConfigError, OutputError
 
-__all__ = ["PLAN", "WORK", "finished", "open_output", "refuse_foreign", "refuse_strangers"]
+__all__ = ["LOCK", "PLAN", "WORK", "finished", "open_output", "refuse_foreign", "refuse_strangers"]
+
+LOCK = ".lock"
 
 WORK = ".work"
 PLAN = "plan.parquet"
@@ -32,7 +34,7 @@ def refuse_foreign(out: Path, settings: Mapping[str, Any], *, fresh: bool) -> No
         return
     if not out.is_dir():
         raise OutputError(f"{out}: is a file. Name a folder with -o.")
-    there = {entry.name for entry in out.iterdir()}
+    there = {entry.name for entry in out.iterdir()} - {LOCK}
     if not there:
         return
     run = out / WORK / "run.json"
@@ -92,7 +94,9 @@ def finished(out: Path) -> Manifest:
     """
     manifest = read_manifest(out / NAME)
     for receipt in (*manifest.data, *manifest.dropped):
-        file = out / receipt.path
+        file = inside(out, receipt.path)
+        if file is None:
+            raise OutputError(f"{out / NAME}: names {receipt.path}, outside its folder. Write it again with --fresh.")
         if not file.is_file() or file.stat().st_size != receipt.size_bytes:
             raise OutputError(f"{file}: is missing or changed since it was written. Write it again with --fresh.")
     return manifest

@@ -41,6 +41,7 @@ PLAN_SCHEMA = pa.schema(
 `rank` is the position of the row's first copy in the output of its series (see `curricula.stored.Series`), null where
 dropped; further copies follow it. `copies` is 0 where dropped. `score` is the AI score, null where there is none.
 """
+_PLANNED = ("shard", "row", "action", "rules", "ai_text")
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,8 @@ def _write(files: Sequence[Path], position: I64, copies: I32, path: Path, work: 
     with pq.ParquetWriter(temporary, PLAN_SCHEMA, compression="zstd", use_compliant_nested_type=True) as writer:
         start = 0
         for file in files:
-            part = pl.read_parquet(file)
+            # Signals stay on disk: a plan may have hundreds of columns of them.
+            part = pl.read_parquet(file, columns=[name for name in _PLANNED if name in pl.read_parquet_schema(file)])
             stop = start + part.height
             place = position[start:stop]
             columns = [

@@ -31,8 +31,8 @@ class Bounds:
         fanout: files open at once.
     """
 
-    chunk_bytes: int = 24 << 20
-    bucket_bytes: int = 32 << 20
+    chunk_bytes: int = 12 << 20
+    bucket_bytes: int = 16 << 20
     fanout: int = 256
 
 
@@ -54,9 +54,10 @@ class Buckets:
     def add(self, batch: pa.RecordBatch, positions: I64) -> None:
         """Take in rows and the position of each."""
         if batch.num_rows:
-            self._hold(batch.append_column(_POSITION, pa.array(positions, pa.int64())))
+            self.append(batch.append_column(_POSITION, pa.array(positions, pa.int64())))
 
-    def _hold(self, batch: pa.RecordBatch) -> None:
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Take in rows whose last column is their position."""
         self._held.append(batch)
         self._held_bytes += logical_bytes(batch)
         if self._held_bytes >= self._chunk_bytes:
@@ -116,7 +117,7 @@ def ordered(files: Sequence[Path], start: int, stop: int, work: Path, bounds: Bo
     for file in files:
         with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source) as reader:
             for batch in reader:
-                buckets._hold(batch)
+                buckets.append(batch)
     buckets.close()
     for number, begin in enumerate(range(start, stop, width)):
         path = bucket_path(finer, number)

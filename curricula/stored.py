@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -106,7 +107,7 @@ def _refuse_unstorable(shard: Shard, schema: pa.Schema) -> None:
     for field in schema:
         try:
             _round_trip(pa.schema([field]), compliant=True)
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError) as error:
             raise InputError(
                 f"{shard.uri}: column {field.name!r} is {field.type}, which Parquet cannot hold. "
                 "Cast it before scanning, or leave it out."
@@ -177,7 +178,11 @@ def compacted(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _compacted(column: pa.Array) -> pa.Array:
-    if not pa.types.is_dictionary(column.type) or len(column.dictionary) <= len(column):
+    if not pa.types.is_dictionary(column.type):
+        return column
+    if column.dictionary.null_count:
+        column = _null_as_index(column)
+    if len(column.dictionary) <= len(column):
         return column
     if column.dictionary.nbytes <= _KEEP_DICTIONARY_BYTES:
         return column
@@ -187,6 +192,14 @@ def _compacted(column: pa.Array) -> pa.Array:
     return pa.DictionaryArray.from_arrays(
         indices.cast(column.type.index_type), column.dictionary.take(used), ordered=column.type.ordered
     )
+
+
+def _null_as_index(column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The same values with null where the index is null: Parquet cannot hold a null among a dictionary's values."""
+    present = np.flatnonzero(np.asarray(column.dictionary.is_valid()))
+    indices = pc.index_in(column.indices.cast(pa.int64()), pa.array(present, pa.int64()))
+    kept = column.dictionary.take(pa.array(present))
+    return pa.DictionaryArray.from_arrays(indices.cast(column.type.index_type), kept, ordered=column.type.ordered)
 
 
 def logical_bytes(batch: pa.RecordBatch) -> int:

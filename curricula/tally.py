@@ -11,7 +11,7 @@ from detectors.errors import OutputError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Counts", "Tally", "judge", "refuse_loss"]
+__all__ = ["Counts", "Tally", "refuse_loss"]
 
 _MERGE_EVERY = 64
 _NAMED = 3
@@ -84,7 +84,7 @@ class Tally:
 
     @classmethod
     def of(cls, parts: Iterable[pl.DataFrame], rules: Sequence[str], drop: Sequence[str]) -> Tally:
-        """Count judged parts (see `judge`), in memory that grows with the number of sources only."""
+        """Count decided parts, in memory that grows with the number of sources only."""
         groups: dict[str, list[pl.DataFrame]] = {"source": [], "shard": []}
         for part in parts:
             for key, found in groups.items():
@@ -93,17 +93,6 @@ class Tally:
                     found[:] = [_merged(found)]
         sources, shards = (_as_counts(found, rules, drop) for found in groups.values())
         return cls(tuple(sorted(sources, key=lambda counts: counts.name)), tuple(shards))
-
-
-def judge(part: pl.DataFrame, drop: Sequence[str]) -> pl.DataFrame:
-    """Set `action` by the rules to be dropped alone, and `dropped_by` (str, null where kept) to the first one hit."""
-    import polars as pl
-
-    first = pl.col("rules").list.eval(pl.element().filter(pl.element().is_in(list(drop)))).list.first()
-    judged = part.with_columns(dropped_by=first if drop else pl.lit(None, pl.String))
-    return judged.with_columns(
-        action=pl.when(pl.col("dropped_by").is_null()).then(pl.lit("keep")).otherwise(pl.lit("drop"))
-    )
 
 
 def score(columns: Iterable[str]) -> pl.Expr:

@@ -17,6 +17,7 @@ from curricula.manifest import (
     SeriesRecord,
     accounting,
     decode_schema,
+    inside,
     modular_sum,
     read_manifest,
     same_schema,
@@ -85,7 +86,7 @@ def verify(path: Path, *, corpus: str | None = None, advance: Callable[[int], No
 
 
 def _check_strangers(found: Verification, out: Path) -> None:
-    """A file beside ours would be read as training data."""
+    """A file beside ours would be read as training data; a name that leads out of the folder is never followed."""
     known = {receipt.path for receipt in (*found.manifest.data, *found.manifest.dropped)}
     for folder in ("data", "dropped"):
         for file in sorted((out / folder).rglob("*")):
@@ -95,17 +96,22 @@ def _check_strangers(found: Verification, out: Path) -> None:
 
 
 def _check_plan(found: Verification, out: Path) -> None:
-    plan = found.manifest.plan
-    file = out / str(plan["path"])
-    if not file.is_file():
-        found.problems.append(f"{plan['path']}: is missing")
-    elif sha256(file) != plan["sha256"]:
-        found.problems.append(f"{plan['path']}: its SHA-256 is not the recorded one")
+    path = str(found.manifest.plan["path"])
+    file = inside(out, path)
+    if file is None:
+        found.problems.append(f"{path}: leads out of {out}, and was not read")
+    elif not file.is_file():
+        found.problems.append(f"{path}: is missing")
+    elif sha256(file) != found.manifest.plan["sha256"]:
+        found.problems.append(f"{path}: its SHA-256 is not the recorded one")
 
 
 def _check_file(found: Verification, out: Path, receipt: Receipt, schema: pa.Schema, hashed: int) -> pa.Table | None:
     """Digest, rows, schema, content and order of one file; in dropped/, also its shard column and row hashes."""
-    file = out / receipt.path
+    file = inside(out, receipt.path)
+    if file is None:
+        found.problems.append(f"{receipt.path}: leads out of {out}, and was not read ({receipt.rows:,} rows)")
+        return None
     if not file.is_file():
         found.problems.append(f"{receipt.path}: is missing ({receipt.rows:,} rows)")
         return None
@@ -179,15 +185,15 @@ def _check_input(found: Verification, at: int, corpus: str | None) -> None:
     if where is None:
         found.absent.append(record.key)
         return
-    shard = open_shard(where, record.format, key=record.key, size_bytes=record.size_bytes)
-    found.inputs += 1
     try:
+        shard = open_shard(where, record.format, key=record.key, size_bytes=record.size_bytes)
+        found.inputs += 1
         if shard.digest() != record.digest:
             found.problems.append(f"{where}: changed since it was curated (SHA-256 differs)")
             return
         series = next(series for series in found.manifest.series if series.name == record.series)
         rows, content = _sum_input(shard, series)
-    except (FoxingError, pa.ArrowException) as error:
+    except (FoxingError, pa.ArrowException, ValueError) as error:
         found.problems.append(f"{where}: cannot be read ({str(error).splitlines()[0]})")
         return
     if rows != record.rows or content != record.content:

@@ -1,57 +1,77 @@
-"""Holds a curated sample corpus against the truth: rows kept and dropped, and where they went.
+"""Holds a curated sample corpus against the truth: who wrote the rows that stay, go, come early and come late.
 
-python samples/tally.py OUT        OUT is what `foxing curate samples-audit -o OUT` wrote
+python samples/tally.py OUT        OUT is what `foxing curate DIR -o OUT` wrote
 """
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-ENOUGH_ROWS = 200
-FILES = {
-    "c": "crawl",
-    "d": "docstrings",
-    "f": "content_farm",
-    "h": "handbook",
-    "q": "qa",
-    "s": "support_chat",
-    "t": "translated",
-}
+from curricula.manifest import Manifest, read_manifest
+
+
+@dataclass
+class Authors:
+    """Who wrote rows (`written_by`), each list in output order."""
+
+    first: list[str] = field(default_factory=list)
+    second: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+
+    @property
+    def kept(self) -> list[str]:
+        """Rows of data/."""
+        return self.first + self.second
+
+    def add(self, other: Authors) -> None:
+        """Take in another series: every series has an order, so a first and a second half, of its own."""
+        self.first += other.first
+        self.second += other.second
+        self.dropped += other.dropped
 
 
 def main(out: Path) -> None:
-    """Print kept and dropped rows by file and author, and who wrote the early and late rows of large series."""
-    kept, dropped = _count(out / "data"), _count(out / "dropped")
-    print(f"{'file':<14} {'written by':<11} {'kept':>6} {'dropped':>8}")
-    for name, author in sorted(kept.keys() | dropped.keys()):
-        print(f"{name:<14} {author:<11} {kept[name, author]:>6,} {dropped[name, author]:>8,}")
-    for series in sorted((out / "data").iterdir()):
-        authors = [author for path in sorted(series.glob("*.parquet")) for author in _authors(path)]
-        if len(authors) >= ENOUGH_ROWS:
-            half = len(authors) // 2
-            early, late = (part.count("machine") / len(part) for part in (authors[:half], authors[half:]))
-            print(
-                f"{series.relative_to(out)}: {early:.0%} of the first half is machine-written, {late:.0%} of the second"
-            )
+    """Print the share of machine-written rows before and after, and by half of the kept order, per series."""
+    manifest = read_manifest(out)
+    lines, every = [], Authors()
+    for series in manifest.series:
+        found = _authors(manifest, out, series.name)
+        every.add(found)
+        files = ", ".join(shard.key for shard in manifest.inputs if shard.series == series.name)
+        lines.append(_line(files, found))
+    print(f"{'machine-written':<42} {'before':>13} {'kept':>13} {'dropped':>13} {'first half':>13} {'second half':>13}")
+    print("\n".join([*lines, _line("all files", every)]))
+    print("Halves are those of the kept rows in the order they were written; files of one schema share an order.")
 
 
-def _authors(path: Path) -> list[str]:
+def _line(name: str, found: Authors) -> str:
+    columns = (found.kept + found.dropped, found.kept, found.dropped, found.first, found.second)
+    label = name if len(name) <= 42 else f"{name}\n{'':<42}"
+    return f"{label:<42} " + " ".join(f"{_share(column):>13}" for column in columns)
+
+
+def _share(authors: list[str]) -> str:
+    """Machine-written rows of all, such as `12/240   5%`."""
+    machine = authors.count("machine")
+    return f"{machine}/{len(authors)} {machine / len(authors):4.0%}" if authors else "-"
+
+
+def _authors(manifest: Manifest, out: Path, series: str) -> Authors:
+    data, dropped = (
+        [author for receipt in folder if receipt.series == series for author in _read(out / receipt.path)]
+        for folder in (manifest.data, manifest.dropped)
+    )
+    half = len(data) // 2
+    return Authors(data[:half], data[half:], dropped)
+
+
+def _read(path: Path) -> list[str]:
     authors: list[str] = pq.read_table(path, columns=["written_by"]).column(0).to_pylist()
     return authors
-
-
-def _count(folder: Path) -> Counter[tuple[str, str]]:
-    """Rows by the file that their id begins with, and by author."""
-    found: Counter[tuple[str, str]] = Counter()
-    for path in sorted(folder.rglob("*.parquet")):
-        table = pq.read_table(path, columns=["id", "written_by"])
-        ids, authors = table["id"].to_pylist(), table["written_by"].to_pylist()
-        found.update((FILES[key[0]], author) for key, author in zip(ids, authors, strict=True))
-    return found
 
 
 if __name__ == "__main__":

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 import click
 
@@ -13,6 +16,7 @@ from audit.cli.options import CONTEXT, Session, common, printable
 if TYPE_CHECKING:
     from curricula.curate import Curated, Preview, Request
 
+P = ParamSpec("P")
 EXAMPLES = """\b
 Examples:
   foxing curate audit -o curated --curriculum human-first
@@ -21,31 +25,52 @@ Examples:
 """
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for; None is left to the settings file."""
+
+    curriculum: str | None
+    drop: str | None
+    allow_loss: float | None
+    corpus: str | None
+    seed: int | None
+
+
+def _asking(command: Callable[Concatenate[Asked, P], None]) -> Callable[P, None]:
+    """Add the options of a request, and pass them together, as first argument."""
+
+    @click.option(
+        "--curriculum", help="Curricula, comma-separated: human-first (default), original, shuffled, or your own."
+    )
+    @click.option("--drop", help="Rules, or beginnings of their ids, whose rows go to dropped/: FX101,FX2.")
+    @click.option(
+        "--allow-loss", type=click.FloatRange(0, 1), help="Largest share of rows a source may lose (default 0.5)."
+    )
+    @click.option("--corpus", metavar="ROOT", help="Folder that the scanned files were moved to.")
+    @click.option("--seed", type=int, help="Seed of ties and shuffles (default: that of the scan).")
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        asked = Asked(**{spec.name: kwargs.pop(spec.name) for spec in dataclasses.fields(Asked)})  # type: ignore[arg-type]
+        command(asked, *args, **kwargs)
+
+    return wrapped
+
+
 @click.command("curate", context_settings=CONTEXT, epilog=EXAMPLES)
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "--output", "out", type=click.Path(path_type=Path), help="Folder for data/, dropped/ and the manifest."
-)
-@click.option(
-    "--curriculum", help="Curricula, comma-separated: human-first (default), original, shuffled, or your own."
-)
-@click.option("--drop", help="Rules, or beginnings of their ids, whose rows go to dropped/: FX101,FX2.")
-@click.option(
-    "--allow-loss", type=click.FloatRange(0, 1), help="Largest share of rows a source may lose (default 0.5)."
-)
-@click.option("--corpus", metavar="ROOT", help="Folder that the scanned files were moved to.")
-@click.option("--seed", type=int, help="Seed of ties and shuffles (default: that of the scan).")
+@click.option("-o", "--output", "out", metavar="OUT", help="Folder for data/, dropped/ and the manifest.")
+@_asking
 @click.option("--fresh", is_flag=True, help="Throw away what an earlier curate left in the folder.")
 @click.option("--dry-run", is_flag=True, help="Show per source what would happen; write nothing.")
 @common
 def command(
     session: Session,
+    asked: Asked,
     /,
     directory: Path,
-    out: Path | None,
+    out: str | None,
     fresh: bool,
     dry_run: bool,
-    **chosen: object,
 ) -> None:
     """Write the rows of the corpus that findings in DIR are about, ordered and filtered, and account for each.
 
@@ -56,11 +81,11 @@ def command(
     from audit.rules import rules_from
     from curricula.curate import curate, preview
 
-    if out is None and not dry_run:
+    if not out and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
     findings = Findings.open(directory)
     rules = rules_from(session.config.rules)
-    request = _request(session, findings.seed, chosen)
+    request = _request(session, findings.seed, asked)
     if dry_run:
         foreseen = preview(findings, rules, request)
         session.result(printable_table(foreseen))
@@ -68,7 +93,7 @@ def command(
             click.echo(f"foxing: error: {printable(foreseen.refusal)}", err=True)
             raise SystemExit(2)
         return
-    assert out is not None
+    assert out
     with session.progress("curate", unit="rows") as bar:
 
         def show(phase: str, done: float, total: float) -> None:
@@ -78,31 +103,30 @@ def command(
         made = curate(findings, rules, out, request, fresh=fresh, on_progress=show)
     for series in made.manifest.series:
         for change in series.changes:
-            session.warn(f"{change}, because Parquet has no such type; no value changed")
-    session.result(_describe(made, out))
+            session.warn(printable(f"{change}, because Parquet has no such type; no value changed"))
+    session.result(_describe(made))
 
 
-def _request(session: Session, seed: int, chosen: dict[str, object]) -> Request:
+def _request(session: Session, seed: int, asked: Asked) -> Request:
     from curricula.curate import Request
 
     config = session.config.curate
-    allow_loss, given_seed, corpus = chosen["allow_loss"], chosen["seed"], chosen["corpus"]
     return Request(
-        curriculum=_names(chosen["curriculum"], config.curriculum),
-        drop=_names(chosen["drop"], config.drop),
-        allow_loss=float(str(allow_loss)) if allow_loss is not None else config.allow_loss,
-        seed=int(str(given_seed)) if given_seed is not None else seed,
-        corpus=str(corpus) if corpus is not None else None,
+        curriculum=_names(asked.curriculum, config.curriculum),
+        drop=_names(asked.drop, config.drop),
+        allow_loss=config.allow_loss if asked.allow_loss is None else asked.allow_loss,
+        seed=seed if asked.seed is None else asked.seed,
+        corpus=asked.corpus,
     )
 
 
-def _names(given: object, default: Sequence[str]) -> tuple[str, ...]:
+def _names(given: str | None, default: Sequence[str]) -> tuple[str, ...]:
     if given is None:
         return tuple(default)
-    return tuple(name.strip() for name in str(given).split(",") if name.strip())
+    return tuple(name.strip() for name in given.split(",") if name.strip())
 
 
-def _describe(made: Curated, out: Path) -> str:
+def _describe(made: Curated) -> str:
     manifest = made.manifest
     totals = manifest.totals()
     order = ",".join(str(curriculum["name"]) for curriculum in manifest.curricula)
@@ -113,9 +137,8 @@ def _describe(made: Curated, out: Path) -> str:
     for rule in manifest.drop:
         lines.append(f"dropped by {rule}: {sum(shard.dropped_by.get(rule, 0) for shard in manifest.inputs):,} rows")
     size = sum(receipt.size_bytes for receipt in manifest.data) / 1e6
-    lines.append(
-        f"{out / 'data'}: {len(manifest.data):,} files, {size:,.1f} MB; dropped rows: {len(manifest.dropped):,} files"
-    )
+    data = made.path.parent / "data"
+    lines.append(f"{data}: {len(manifest.data):,} files, {size:,.1f} MB; dropped rows: {len(manifest.dropped):,} files")
     if len(manifest.series) > 1:
         names = ", ".join(series.name for series in manifest.series)
         lines.append(

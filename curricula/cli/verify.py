@@ -59,7 +59,9 @@ def _describe(found: Verification) -> str:
             f"inputs no longer there: {len(found.absent):,} ({named}); "
             "their rows were checked against recorded sums only"
         )
-    lines.append(
-        f"{len(found.problems):,} mismatches" if found.problems else "every input row is accounted for, unchanged"
-    )
+    if found.problems:
+        lines.append("1 mismatch" if len(found.problems) == 1 else f"{len(found.problems):,} mismatches")
+    else:
+        against = "" if found.inputs else " by the sums that the manifest recorded"
+        lines.append(f"every input row is accounted for, unchanged{against}")
     return "\n".join(printable(line) for line in lines)

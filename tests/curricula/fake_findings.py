@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 from audit.corpus import Corpus
-from audit.findings import Findings, PartIdentity, PartWriter, ShardRecord, SignalRecord, part_path
+from audit.findings import Findings, ShardRecord, SignalRecord
+from audit.parts import PartIdentity, PartWriter, part_path
 from audit.rules import Action, Rule
 
 DOCUMENT = pa.schema(
@@ -65,9 +66,13 @@ def make_findings(
     margins_of: Mapping[str, Sequence[float | None]] | None = None,
     sources_of: Mapping[str, Sequence[str]] | None = None,
     *,
+    faults_of: Mapping[str, Sequence[int]] | None = None,
     seed: int = 17,
 ) -> Findings:
-    """Write a finished scan of `paths`: `document` (words = row % 100), `ai_text`, and sources when given by file."""
+    """Write a finished scan of `paths`: `document` (words = row % 100), `ai_text`, and sources when given by file.
+
+    One row in 31 is unmeasured, as a null text is; on the rows of `faults_of`, by file, `ai_text` raised.
+    """
     corpus = Corpus.open([str(path) for path in paths])
     records = []
     for shard in corpus.shards:
@@ -78,9 +83,12 @@ def make_findings(
         signals = {"document": DOCUMENT, "ai_text": AI_TEXT, **({"column.source": BY} if sources_of else {})}
         for signal, schema in signals.items():
             batch = _batch(signal, schema, rows, found, (sources_of or {}).get(name, [name] * rows))
-            identity = PartIdentity(signal, 1, {}, seed, "text", digest, 0)
+            identity = PartIdentity(signal, 1, {}, seed, "text", digest, 0, rows)
             writer = PartWriter(part_path(directory, signal, shard.key, 0), identity, schema)
-            writer.write(batch, pa.array([row % 31 != 30 for row in range(rows)], pa.bool_()), None)
+            raised = set((faults_of or {}).get(name, ())) if signal == "ai_text" else set()
+            measured = [row % 31 != 30 and row not in raised for row in range(rows)]
+            errors = ["ValueError: no lanterns" if row in raised else None for row in range(rows)]
+            writer.write(batch, pa.array(measured, pa.bool_()), errors if raised else None)
             writer.close()
         columns = {field.name: str(field.type) for field in shard.schema()}
         records.append(

@@ -6,14 +6,13 @@ import dataclasses
 import hashlib
 import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import ClassVar
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,6 +21,7 @@ from hypothesis import strategies as st
 
 from audit.findings import FailedShard, Findings
 from curricula.curate import Request, curate, preview
+from curricula.manifest import accounting
 from curricula.verify import verify
 from detectors.errors import ConfigError, FindingsError, FoxingError, InputError, OutputError, PluginError
 from tests.corpora import texts, write_parquet
@@ -76,39 +76,18 @@ def test_killed_curate_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
         for n in range(3)
     ]
     make_findings(tmp_path / "audit", inputs)
-    script, environment = Path(__file__).with_name("kill_me.py"), {**os.environ, "PYTHONPATH": str(ROOT)}
-
-    def start(out: str, pause_s: float) -> subprocess.Popen[str]:
-        command = [sys.executable, str(script), str(tmp_path / "audit"), str(tmp_path / out), str(pause_s)]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
-
-    def started(process: subprocess.Popen[str]) -> float:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "started\n"
-        return time.monotonic()
-
-    with start("whole", 0.02) as whole:
-        began = started(whole)
-        assert whole.wait(120) == 0
-        duration = time.monotonic() - began
-    rng, kills = random.Random(7), 0
-    for attempt in range(40):
-        out = f"killed-{attempt % 3}"
-        with start(out, 0.02) as process:
-            assert process.stdout is not None
-            began = started(process)
-            try:
-                process.wait(rng.uniform(0.1, 0.8) * duration)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                kills += 1
-        if kills >= 12:
-            break
-    assert kills >= 10
-    for out in ("killed-0", "killed-1", "killed-2"):
-        with start(out, 0) as last:
-            assert last.wait(120) == 0
-        assert tree(tmp_path / out) == tree(tmp_path / "whole")
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.curricula.kill_me"]
+    arguments = [str(tmp_path / name) for name in ("audit", "calm", "killed")]
+    found = subprocess.run([*command, *arguments, "20", "7"], cwd=ROOT, check=True, capture_output=True, text=True)
+    killed, at_renames = (int(word) for word in found.stdout.split())
+    assert killed == 20
+    assert at_renames >= 8, "the manifest among them, before and after it has its name"
+    assert len(tree(tmp_path / "calm")) > 5
+    for name in ("killed", "killed-renames"):
+        assert tree(tmp_path / name) == tree(tmp_path / "calm")
+        assert sorted(tmp_path.joinpath(name).iterdir()) == sorted(
+            tmp_path / name / entry.name for entry in (tmp_path / "calm").iterdir()
+        ), "nothing of the work is left"
 
 
 class StoppedError(Exception):
@@ -193,12 +172,106 @@ def test_folder_of_others_is_refused_even_when_fresh(tmp_path: Path, findings: F
 
 
 def test_strange_file_in_data_is_refused_before_the_manifest(tmp_path: Path, findings: Findings) -> None:
-    curate(findings, RULES, tmp_path / "out", wide())
-    (tmp_path / "out" / "manifest.json").unlink()
-    (tmp_path / "out" / ".work").mkdir()
-    (tmp_path / "out" / ".work" / "run.json").write_text("{}")
-    with pytest.raises(ConfigError):
-        curate(findings, RULES, tmp_path / "out", wide())
+    out, strange = tmp_path / "out", tmp_path / "out" / "data" / "strange.parquet"
+
+    def stop(phase: str, done: float, total: float) -> None:
+        if phase == "rows":
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        curate(findings, RULES, out, wide(), on_progress=stop)
+    write_parquet(strange, pa.table({"text": ["mine"]}))
+    before = strange.read_bytes()
+    with pytest.raises(OutputError, match=r"strange\.parquet: does not belong to this output"):
+        curate(findings, RULES, out, wide())
+    assert not (out / "manifest.json").exists()
+    assert strange.read_bytes() == before
+    strange.unlink()
+    curate(findings, RULES, out, wide())
+    curate(findings, RULES, tmp_path / "whole", wide())
+    assert tree(out) == tree(tmp_path / "whole")
+
+
+def test_two_curates_into_one_folder_do_not_meet(tmp_path: Path, findings: Findings) -> None:
+    met: list[dict[str, str]] = []
+
+    def second(phase: str, done: float, total: float) -> None:
+        if phase == "rows" and not met:
+            met.append(tree(tmp_path / "out"))
+            for fresh in (False, True):
+                with pytest.raises(OutputError, match=rf"in use by process {os.getpid()} "):
+                    curate(findings, RULES, tmp_path / "out", wide(), fresh=fresh)
+            assert tree(tmp_path / "out") == met[0]
+
+    curate(findings, RULES, tmp_path / "out", wide(), on_progress=second)
+    assert met
+    assert not (tmp_path / "out" / ".lock").exists()
+    curate(findings, RULES, tmp_path / "whole", wide())
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("out", ["s3://bucket/out", Path("s3://bucket/out"), "memory://out"])
+def test_remote_output_is_refused_as_text_and_as_path(
+    tmp_path: Path, findings: Findings, monkeypatch: pytest.MonkeyPatch, out: str | Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = tree(tmp_path)
+    with pytest.raises(OutputError, match="must be a local folder"):
+        curate(findings, RULES, out, wide())
+    assert tree(tmp_path) == before
+    assert not (tmp_path / "s3:").exists()
+
+
+@dataclasses.dataclass(frozen=True)
+class Twice:
+    """Orders as the corpus does, and writes every row twice."""
+
+    name: ClassVar[str] = "twice"
+    orders: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ()
+    seed: int = 0
+
+    def rank(self, decided: pl.LazyFrame) -> pl.LazyFrame:
+        return decided.select("index", rank=pl.col("index"), copies=pl.lit(2))
+
+
+def test_copied_rows_do_not_hide_a_row_that_changed(
+    tmp_path: Path, findings: Findings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curricula.order.load", lambda group, name: Twice)
+    made = curate(findings, RULES, tmp_path / "out", wide(curriculum=("twice",), drop=("FX101",)))
+    totals = made.manifest.totals()
+    assert totals["rows_out"] == 2 * totals["kept"]
+    assert totals["dropped"] > 0
+    assert verify(tmp_path / "out").problems == []
+    (shard, *others) = made.manifest.inputs
+    broken = dataclasses.replace(shard, content=shard.content ^ 1)
+    problems = accounting(dataclasses.replace(made.manifest, inputs=(broken, *others)))
+    assert problems == [f"{shard.key}: kept and dropped rows are not the rows read"]
+
+
+def test_rows_without_a_score_follow_in_corpus_order_whatever_the_reason(tmp_path: Path) -> None:
+    """Null text, a detector that abstained, a signal that raised, and a row that no signal measured."""
+    rows = 62
+    bodies: list[str | None] = list(texts(rows))
+    found: list[float | None] = [(row * 37 % 41) / 41 for row in range(rows)]
+    for row in (3, 40):
+        bodies[row] = found[row] = None
+    found[7] = found[21] = None
+    found[50] = float("nan")
+    raised = [11, 45]
+    path = write_parquet(tmp_path / "in" / "a.parquet", pa.table({"text": bodies, "key": range(rows)}))
+    findings = make_findings(tmp_path / "audit", [path], {"a.parquet": found}, faults_of={"a.parquet": raised})
+    made = curate(findings, RULES, tmp_path / "out", wide())
+    table = pq.read_table(tmp_path / "out" / "data")
+    keys = table.column("key").to_pylist()
+    unscored = sorted([3, 40, 7, 21, 50, *raised, 30, 61])
+    assert keys[-len(unscored) :] == unscored
+    scores = [found[key] for key in keys[: -len(unscored)]]
+    assert scores == sorted(score for score in scores if score is not None)
+    assert made.manifest.unranked == made.manifest.totals()["unscored"] == len(unscored)
+    assert [table.column("text")[keys.index(row)].as_py() for row in (3, 40)] == [None, None]
+    assert made.manifest.totals()["kept"] == rows
 
 
 def test_source_that_would_lose_too_much_stops_everything(tmp_path: Path) -> None:

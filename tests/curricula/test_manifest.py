@@ -41,6 +41,8 @@ def test_rows_that_do_not_add_up_are_never_committed(tmp_path: Path, manifest: M
         {"kept": shard.kept - 1},
         {"rows": shard.rows + 1},
         {"content": shard.content ^ 1},
+        {"once_content": shard.once_content ^ 1},
+        {"kept_content": shard.kept_content ^ 1},
         {"dropped_by": {}},
     ]
     for changes in wrong:
@@ -61,12 +63,49 @@ def test_rows_that_do_not_add_up_are_never_committed(tmp_path: Path, manifest: M
         ("[]", "not a foxing manifest"),
         ('{"format": "foxing-manifest", "version": 99}', "version 99"),
         ('{"format": "foxing-manifest", "version": 1}', "damaged"),
+        ("NaN", "cannot be read"),
+        ("7", "not a foxing manifest"),
+        ("[" * 100_000, "cannot be read"),
+        ("9" * 5_000, "cannot be read"),
+        ('{"format": "foxing-manifest", "version": ' + "9" * 4_000 + "}", r"version 9{40}\.\.\."),
     ],
 )
 def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(InputError, match=said):
         read_manifest(tmp_path / "manifest.json")
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "value"),
+    [
+        ("data", "rows", "NaN"),
+        ("data", "rows", "1e999"),
+        ("data", "rows", "true"),
+        ("data", "first", "9" * 30),
+        ("data", "size_bytes", "-1"),
+        ("data", "content", "7"),
+        ("data", "path", "null"),
+        ("data", "path", '{"a": 1}'),
+        ("data", "series", '"elsewhere"'),
+        ("inputs", "kept", "0.5"),
+        ("inputs", "dropped_by", '{"FX101": "many"}'),
+        ("inputs", "schema", '"////"'),
+        ("series", "schema", '"no base64"'),
+        ("inputs", "digest", "[]"),
+    ],
+)
+def test_field_of_the_wrong_kind_is_one_line_and_no_traceback(
+    tmp_path: Path, manifest: Manifest, where: str, name: str, value: str
+) -> None:
+    file = tmp_path / "out" / "manifest.json"
+    record = json.loads(file.read_text())
+    record[where][0][name] = "PLACEHOLDER"
+    file.write_text(json.dumps(record).replace('"PLACEHOLDER"', value))
+    with pytest.raises(InputError, match=r"is damaged|cannot be read") as caught:
+        read_manifest(file)
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 300
 
 
 def test_absent_manifest_is_refused(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit.rules import settle
 from curricula.order import HumanFirst, Original, Shuffled
 from curricula.plan import PLAN_SCHEMA, Plan, PlanCursor, build_plan
 from curricula.protocols import Curriculum
-from curricula.tally import judge
 from detectors.errors import FindingsError, PluginError
 
 
@@ -27,7 +27,7 @@ def part(shard: str, first: int, scores: list[float | None], rules: list[list[st
         schema={"shard": pl.String, "row": pl.Int64, "source": pl.String, "rules": pl.List(pl.String)},
     )
     found = pl.DataFrame({"score": pl.Series(scores, dtype=pl.Float32)})
-    return judge(frame.hstack(found.select(ai_text=pl.struct("score"))), ["FX101"])
+    return settle(frame.hstack(found.select(ai_text=pl.struct("score"))), ["FX101"])
 
 
 def made(

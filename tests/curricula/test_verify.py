@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from curricula.curate import Request, curate
+from curricula.part_files import sha256
 from curricula.verify import verify
 from tests.corpora import awkward_table, write_parquet
 from tests.curricula.fake_findings import RULES, make_findings, patch_calibration
@@ -110,6 +112,39 @@ def test_changed_input_is_found_and_absent_input_is_said(out: Path) -> None:
     found = verify(out)
     assert len(found.absent) == 1
     assert any("changed since it was curated" in problem for problem in found.problems)
+
+
+@pytest.mark.parametrize("place", ["absolute", "above", "linked"])
+@pytest.mark.parametrize("folder", ["data", "dropped", "plan"])
+def test_path_that_leads_out_of_the_folder_is_named_and_never_read(
+    out: Path, monkeypatch: pytest.MonkeyPatch, folder: str, place: str
+) -> None:
+    record = json.loads((out / "manifest.json").read_text())
+    receipt = record["plan"] if folder == "plan" else record[folder][0]
+    secret = out.parent / "secret.parquet"
+    (out / receipt["path"]).rename(secret)
+    receipt["path"] = {"absolute": str(secret), "above": "data/../../secret.parquet", "linked": "linked"}[place]
+    (out / "linked").symlink_to(secret)
+    (out / "manifest.json").write_text(json.dumps(record))
+    read: list[Path] = []
+
+    def digest(file: Path) -> str:
+        read.append(file.resolve())
+        return sha256(file)
+
+    known = pq.ParquetFile
+
+    def opened(file: Path | str, **options: Any) -> pq.ParquetFile:
+        read.append(Path(file).resolve())
+        return known(file, **options)
+
+    monkeypatch.setattr("curricula.verify.sha256", digest)
+    monkeypatch.setattr(pq, "ParquetFile", opened)
+    found = verify(out)
+    assert found.return_code == 1
+    assert any(problem.startswith(f"{receipt['path']}: leads out of ") for problem in found.problems), found.problems
+    assert read
+    assert secret.resolve() not in read
 
 
 def test_manifest_that_claims_other_rows_is_found(out: Path) -> None:
