@@ -1,5 +1,6 @@
 # make demo    a tour on a small corpus, offline after the install     make test     the whole test suite
 # make check   style, types, import contracts                          make clean    remove what these made
+# make readme  the tour's output into README.md, as it is now
 # Another Python (3.11 or newer): make demo PYTHON=python3.13
 
 PYTHON = python3
@@ -8,7 +9,7 @@ BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CORPUS = samples/corpus/translated.jsonl.gz
 
-.PHONY: demo test check clean
+.PHONY: demo test check readme clean
 .DELETE_ON_ERROR:
 
 demo: $(CORPUS)
@@ -22,6 +23,9 @@ check: $(VENV)/.test-tools
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+readme: $(CORPUS)
+	$(BIN)/python samples/fill_readme.py $(abspath $(BIN)/foxing)
 
 clean:
 	rm -rf $(VENV) out samples/corpus build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

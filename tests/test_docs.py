@@ -174,3 +174,16 @@ def test_pre_commit_hook_runs_a_command_that_takes_files() -> None:
     assert command is not None
     (argument,) = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
     assert argument.nargs == -1
+
+
+def test_every_output_in_the_readme_can_be_made_anew() -> None:
+    sys.path.insert(0, str(ROOT / "samples"))
+    try:
+        from fill_readme import fill
+    finally:
+        sys.path.remove(str(ROOT / "samples"))
+    names = re.findall(r"<!-- output: (\w+) -->", README)
+    assert sorted(names) == ["check", "curate", "scan", "tally", "verify"]
+    filled = fill(README, {name: f"this is {name}\n\nand more" for name in names})
+    for name in names:
+        assert f"<!-- output: {name} -->\n    this is {name}\n\n    and more\n<!-- end -->" in filled
