@@ -104,7 +104,7 @@ class Corpus:
     Attributes:
         shards: sorted by key.
         skipped: files in the folders that were named which are no shards: other formats, `.json`, notices such as
-            README.md. Sorted; hidden files are not among them.
+            README.md, links to files that are gone. Sorted; hidden files are not among them.
     """
 
     shards: tuple[Shard, ...]
@@ -149,7 +149,8 @@ class Corpus:
 
 def _data_files(path: str) -> tuple[list[tuple[Entry, Format]], list[str]]:
     """The data files that a path names, and the URIs of files below it that are none."""
-    entries = expand(path)
+    named = expand(path)
+    entries = [entry for entry in named if not entry.is_gone]
     name = _name(path.rstrip("/"))
     if len(entries) == 1 and _name(entries[0].uri) == name:
         form = Format.of(path)
@@ -158,7 +159,7 @@ def _data_files(path: str) -> tuple[list[tuple[Entry, Format]], list[str]]:
             raise InputError(f"{path}: the name ends in no known format. Rename it to one of: {known}.")
         return [(entries[0], form)], []
     found: list[tuple[Entry, Format]] = []
-    skipped = []
+    skipped = [entry.uri for entry in named if entry.is_gone]
     for entry in entries:
         form = Format.of(entry.uri)
         if form is None or (_is_unread(entry.uri) and not _is_unread(name)):
@@ -194,6 +195,7 @@ def _free_key(entry: Entry, owners: Mapping[str, str]) -> str:
 def _safe(piece: str) -> str:
     """A path piece that is safe as a file name; changed ones carry a hash so that two never meet."""
     clean = _UNSAFE.sub("_", piece)[:_MAX_PIECE]
-    if clean == piece and piece not in (".", ".."):
+    # A part of findings is a file x.parquet below its shard's key, where another shard's key may have a folder.
+    if clean == piece and piece not in (".", "..") and not piece.lower().endswith(".parquet"):
         return piece
     return f"{clean.strip('.')}~{hashlib.sha256(piece.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"

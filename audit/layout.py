@@ -115,17 +115,21 @@ def _unambiguous(layout: Layout, names: Sequence[str], uri: str) -> Layout:
 
 
 def _missing(wanted: str, names: Sequence[str], uri: str) -> ShardError:
-    near = difflib.get_close_matches(wanted, names, 1)
-    example = (
-        near[0] if near else next((n for n in names if n.lower() in ("body", "output", "answer", "question")), "COLUMN")
-    )
+    if not names:
+        return ShardError(uri, "has no columns", "Write it again from its source, or leave it out.", code="FX902")
     has = ", ".join(list(names)[:12]) + (", ..." if len(names) > 12 else "")
-    return ShardError(
-        uri,
-        f"no column {wanted!r} (has: {has})",
-        f'Set text = "{example}" in [tool.foxing], or pass --text',
-        code="FX902",
-    )
+    meant = _meant(wanted, names)
+    remedy = f'Set text = "{meant}" in [tool.foxing], or pass --text {meant}.' if meant else "Name one with --text."
+    return ShardError(uri, f"no column {wanted!r} (has: {has})", remedy, code="FX902")
+
+
+def _meant(wanted: str, names: Sequence[str]) -> str | None:
+    """The column that was probably meant: a misspelt one, one that usually holds text, or the nearest name."""
+    misspelt = difflib.get_close_matches(wanted, names, 1, 0.85)
+    usual = [name for text in (*TEXT_NAMES, *_CHATS) for name in names if name.lower() == text]
+    near = difflib.get_close_matches(wanted, names, 1)
+    half = [name for text in (*_ANSWERS, *_PROMPTS) for name in names if name.lower() == text]
+    return next(iter((*misspelt, *usual, *near, *half)), None)
 
 
 def _not_text(uri: str, what: str) -> ShardError:

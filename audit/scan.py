@@ -241,7 +241,7 @@ class _Scan:
             try:
                 stamp = stat(shard.uri)
                 stamps[shard.uri] = None if stamp is None else list(stamp)
-                shard.reader.names()
+                shard.reader  # noqa: B018 - opening it looks at first bytes and footer
             except (InputError, OSError) as error:
                 self._fail(shard.uri, error)
                 continue
@@ -266,7 +266,7 @@ class _Scan:
 
     def _units(self, shard: Shard, digest: str) -> list[Unit]:
         try:
-            names = shard.reader.names()
+            names = self._names(shard, digest)
             layout = find_layout(names, shard.uri, text=self.config.text)
             for signal in self.signals:
                 for column in signal.reads:
@@ -278,6 +278,11 @@ class _Scan:
         if groups is None:
             return [Unit(shard, digest, layout, None, self._known_parts(shard, digest))]
         return [Unit(shard, digest, layout, part) for part in parts_of(groups)]
+
+    def _names(self, shard: Shard, digest: str) -> list[str]:
+        """Column names. An earlier scan of the same bytes knows them; a JSONL file must be read whole for them."""
+        record = self.known.get(shard.uri)
+        return list(record.columns) if record is not None and record.digest == digest else shard.reader.names()
 
     def _known_parts(self, shard: Shard, digest: str) -> tuple[PartReceipt, ...]:
         record = self.known.get(shard.uri)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,11 +25,12 @@ _STAMPS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file: where it is, the root it was found under, and its size."""
+    """One file: where it is, the root it was found under, its size, and whether it is a link to what is not there."""
 
     uri: str
     root: str
     size_bytes: int
+    is_gone: bool = False
 
     @property
     def relative(self) -> str:
@@ -61,7 +62,7 @@ def expand(path: str) -> list[Entry]:
     """Files named by a path, directory (recursively) or glob, sorted by path.
 
     Names that start with `.` or `_` below the named root are passed over, as Spark and Hive do. Links to folders are
-    followed, each folder once.
+    followed, each folder once; of links to one file, and that file, one is taken: the file where it is among them.
 
     Raises:
         InputError: nothing there.
@@ -78,18 +79,18 @@ def _expand_local(path: str) -> list[Entry]:
     if not _MAGIC & set(path):
         return []
     fixed = os.path.abspath(_before_magic(path))
-    return [
-        Entry(entry.uri, fixed, entry.size_bytes)
+    return _once(
+        replace(entry, root=fixed)
         for name in sorted(glob.glob(path, recursive=True))
         if not _hidden(os.path.relpath(os.path.abspath(name), fixed))
         for entry in _walk_local(name)
-    ]
+    )
 
 
 def _walk_local(path: str) -> list[Entry]:
     full = os.path.abspath(path)
     if not os.path.isdir(full):
-        return [Entry(full, os.path.dirname(full), os.path.getsize(full))]
+        return _entries(full, os.path.dirname(full))
     found = []
     visited: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(full, followlinks=True):
@@ -101,10 +102,24 @@ def _walk_local(path: str) -> list[Entry]:
         # Links last: a folder that is both here and linked to is walked under its own name.
         folders[:] = sorted((name for name in folders if not _hidden(name)), key=lambda name: _link_order(folder, name))
         for name in files:
-            uri = os.path.join(folder, name)
-            if not _hidden(name) and os.path.isfile(uri):
-                found.append(Entry(uri, full, os.path.getsize(uri)))
-    return found
+            if not _hidden(name):
+                found += _entries(os.path.join(folder, name), full)
+    return _once(found)
+
+
+def _entries(uri: str, root: str) -> list[Entry]:
+    """The file, or none: sockets and pipes are passed over."""
+    if os.path.isfile(uri):
+        return [Entry(uri, root, os.path.getsize(uri))]
+    return [Entry(uri, root, 0, is_gone=True)] if os.path.islink(uri) and not os.path.exists(uri) else []
+
+
+def _once(entries: Iterable[Entry]) -> list[Entry]:
+    """Each file once, however many links lead to it."""
+    kept: dict[str, Entry] = {}
+    for entry in sorted(entries, key=lambda entry: (os.path.islink(entry.uri), entry.uri)):
+        kept.setdefault(entry.uri if entry.is_gone else os.path.realpath(entry.uri), entry)
+    return list(kept.values())
 
 
 def _link_order(folder: str, name: str) -> tuple[bool, str]:

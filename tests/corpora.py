@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -72,6 +73,6 @@ def write_parquet(path: Path, table: pa.Table, *, rows_per_group: int = 100) -> 
     return path
 
 
-def write_texts(path: Path, found: list[str | None], *, rows_per_group: int = 100) -> Path:
+def write_texts(path: Path, found: Sequence[str | None], *, rows_per_group: int = 100) -> Path:
     """Write a one-column corpus."""
     return write_parquet(path, pa.table({"text": pa.array(found, pa.string())}), rows_per_group=rows_per_group)

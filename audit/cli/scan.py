@@ -76,7 +76,7 @@ def command(
             )
     if result.skipped:
         names = ", ".join(result.skipped[:3]) + (", ..." if len(result.skipped) > 3 else "")
-        session.note(f"passed over {_count(len(result.skipped), 'file')} that hold no documents: {names}")
+        session.note(f"passed over {_count(len(result.skipped), 'file')} of no known format: {names}")
     for uri in result.gone:
         session.warn(f"{uri}: is gone from the folder that was scanned again, and so from this audit.")
     for failed in result.findings.failed:

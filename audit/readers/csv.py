@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.csv
 
 from audit.readers.protocol import BATCH_BYTES, MAX_BATCH_ROWS, ShardError, as_bytes, refuse_columns
 from audit.readers.sequential import Sequential
+from audit.storage import stat
 
 __all__ = ["CsvReader"]
 
+_PIECE_BYTES = 1 << 20
 _LONGEST_FIELD = 1 << 30
 _REMEDY = "Quote fields that hold newlines."
 
 
 class CsvReader(Sequential):
-    """CSV and TSV. Every column is text, so no number is ever rewritten."""
+    """CSV and TSV. Every column is text, so no number is ever rewritten; bytes where the file is not all UTF-8."""
 
     @property
     def _delimiter(self) -> str:
         return "\t" if "tsv" in self.uri.lower().split(".")[-2:] else ","
 
     def schema(self) -> pa.Schema:
-        """The header, every column large_string."""
-        return pa.schema([(name, pa.large_string()) for name in self.names()])
+        """The header, every column large_string, or large_binary where anything in the file is no valid UTF-8.
+
+        One pass over the file, remembered while the file stays the same.
+        """
+        stamp = stat(self.uri)
+        kind = (
+            pa.large_string() if (self.is_utf8() if stamp is None else _is_utf8(self.uri, stamp)) else pa.large_binary()
+        )
+        return pa.schema([(name, kind) for name in self.names()])
+
+    def is_utf8(self) -> bool:
+        """Whether the whole file is valid UTF-8, found by reading it."""
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        with self._bytes() as raw:
+            try:
+                while piece := raw.read(_PIECE_BYTES):
+                    decoder.decode(piece)
+                decoder.decode(b"", final=True)
+            except UnicodeDecodeError:
+                return False
+        return True
 
     def names(self) -> list[str]:
         """The header's fields."""
@@ -63,9 +86,12 @@ class CsvReader(Sequential):
 
     def _stream(self, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         """Batches of one 8 MB block."""
-        names = self.names()
+        schema = self.schema()
+        names = schema.names
         convert = pyarrow.csv.ConvertOptions(
-            check_utf8=False, column_types=dict.fromkeys(names, pa.large_string()), strings_can_be_null=False
+            check_utf8=False,
+            column_types=dict(zip(names, schema.types, strict=True)),
+            strings_can_be_null=False,
         )
         parse = pyarrow.csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True)
         read = pyarrow.csv.ReadOptions(use_threads=False, block_size=BATCH_BYTES, column_names=names)
@@ -79,6 +105,11 @@ class CsvReader(Sequential):
             except pa.ArrowException as error:
                 reason = str(error).splitlines()[0].rstrip(".")
                 raise ShardError(self.uri, f"is not readable CSV ({reason})", _REMEDY) from error
+
+
+@lru_cache(maxsize=4096)
+def _is_utf8(uri: str, stamp: tuple[int, int]) -> bool:
+    return CsvReader(uri).is_utf8()
 
 
 def _column(rows: list[list[str]], at: int) -> pa.LargeBinaryArray:

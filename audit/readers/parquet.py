@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -71,10 +71,42 @@ class ParquetReader:
         if wanted is not None:
             refuse_columns(wanted, self.names(), self.uri)
         with self._file() as file:
-            for group in chosen:
-                facts = self.groups[group]
-                per_row = facts.size_bytes / max(1, facts.rows)
-                rows = int(max(1, min(MAX_BATCH_ROWS, BATCH_BYTES / max(1.0, per_row))))
-                for batch in file.iter_batches(batch_size=rows, row_groups=[group], columns=wanted):
+            for run in _runs(chosen, self.groups, alone=_has_nested_dictionary(self._schema)):
+                rows = _batch_rows([self.groups[group] for group in run])
+                found = file.iter_batches(batch_size=rows, row_groups=run, columns=wanted)
+                for batch in found if len(run) == 1 else _joined(found):
                     # pyarrow takes names for dotted paths: 'text.a' also reads field a of a struct 'text'.
                     yield batch if wanted is None else batch.select(wanted)
+
+
+def _has_nested_dictionary(schema: pa.Schema) -> bool:
+    """Whether row groups must be read one by one: pyarrow 26 cannot read two dictionaries below a list or struct."""
+    return any(pa.types.is_nested(kind) and "dictionary<" in str(kind) for kind in schema.types)
+
+
+def _joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """One batch of those of a run of small row groups, which a column of dictionaries keeps apart."""
+    found = list(batches)
+    if len(found) > 1 and found[0].num_columns:
+        yield pa.concat_batches(found)
+    else:
+        yield from found
+
+
+def _runs(chosen: list[int], groups: tuple[Group, ...], *, alone: bool) -> Iterator[list[int]]:
+    """Row groups to read together: as many as make one batch, so that small ones cost no batch each."""
+    run: list[int] = []
+    rows = size = 0
+    for at in chosen:
+        rows, size = rows + groups[at].rows, size + groups[at].size_bytes
+        if run and (alone or rows > MAX_BATCH_ROWS or size > BATCH_BYTES):
+            yield run
+            run, rows, size = [], groups[at].rows, groups[at].size_bytes
+        run.append(at)
+    if run:
+        yield run
+
+
+def _batch_rows(groups: list[Group]) -> int:
+    per_row = sum(group.size_bytes for group in groups) / max(1, sum(group.rows for group in groups))
+    return int(max(1, min(MAX_BATCH_ROWS, BATCH_BYTES / max(1.0, per_row))))

@@ -58,7 +58,7 @@ class Reader(Protocol):
         ...
 
     def names(self) -> list[str]:
-        """Column names, without reading more than the start of the file."""
+        """Column names, in the order of `schema`."""
         ...
 
     def batches(self, columns: Sequence[str] | None, groups: range | None) -> Iterator[pa.RecordBatch]:

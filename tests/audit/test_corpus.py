@@ -146,3 +146,35 @@ def test_the_same_name_in_two_formats_is_two_shards(tmp_path: Path) -> None:
     write_texts(tmp_path / "a.parquet", texts(2))
     (tmp_path / "a.jsonl").write_text('{"text": "x"}')
     assert len(set(keys(tmp_path))) == 2
+
+
+def test_no_key_looks_like_a_part_of_findings(tmp_path: Path) -> None:
+    write_texts(tmp_path / "a.parquet", texts(2))
+    write_texts(tmp_path / "a" / "part-000000000000.parquet.parquet", texts(2))
+    write_texts(tmp_path / "A.PARQUET" / "part-00000.parquet", texts(2))
+    found = keys(tmp_path)
+    assert len(set(found)) == 3 and "a" in found
+    assert not any(piece.lower().endswith(".parquet") for key in found for piece in key.split("/"))
+
+
+def test_a_file_that_is_linked_to_is_one_shard_under_its_own_name(tmp_path: Path) -> None:
+    write_texts(tmp_path / "data" / "z.parquet", texts(2))
+    (tmp_path / "data" / "a.parquet").symlink_to("z.parquet")
+    write_texts(tmp_path / "elsewhere.parquet", texts(2))
+    for name in ("b.parquet", "c.parquet"):
+        (tmp_path / "data" / name).symlink_to(tmp_path / "elsewhere.parquet")
+    assert keys(tmp_path / "data") == ["b", "z"]
+    assert keys(f"{tmp_path}/data/*.parquet") == ["b", "z"]
+
+
+def test_links_to_files_that_are_gone_are_passed_over_by_name(tmp_path: Path) -> None:
+    write_texts(tmp_path / "a.parquet", texts(2))
+    (tmp_path / "b.parquet").symlink_to(tmp_path / "gone.parquet")
+    for named in (tmp_path, f"{tmp_path}/*.parquet"):
+        corpus = Corpus.open([str(named)])
+        assert [shard.key for shard in corpus.shards] == ["a"]
+        assert [Path(uri).name for uri in corpus.skipped] == ["b.parquet"]
+    with pytest.raises(InputError, match="no data files"):
+        keys(f"{tmp_path}/b*.parquet")
+    with pytest.raises(InputError, match="no such file"):
+        keys(tmp_path / "b.parquet")

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from audit.layout import Kind, Layout, find_layout
@@ -32,12 +34,39 @@ def test_layout_is_found_by_convention(names: list[str], kind: Kind, columns: tu
 
 def test_missing_text_column_lists_what_there_is_and_how_to_name_it() -> None:
     with pytest.raises(
-        ShardError, match=r"a\.parquet: no column 'text' \(has: body_html, id\)\. Set text = "
+        ShardError, match=r"a\.parquet: no column 'text' \(has: body_html, id\)\. Name one with --text\."
     ) as caught:
         find_layout(["body_html", "id"], "a.parquet")
     assert caught.value.code == "FX902"
     with pytest.raises(ShardError, match="no column 'txet'"):
         find_layout(["text"], "a.parquet", text="txet")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names", "meant"),
+    [
+        ("body", ["body_id", "text"], "text"),
+        ("contnt", ["text", "content"], "content"),
+        ("Text", ["id", "text"], "text"),
+        (None, ["texts", "id"], "texts"),
+        (None, ["id", "output"], "output"),
+    ],
+)
+def test_a_missing_column_proposes_one_that_is_there(wanted: str | None, names: list[str], meant: str) -> None:
+    with pytest.raises(ShardError, match=rf'Set text = "{meant}" in \[tool\.foxing\], or pass --text {meant}\.'):
+        find_layout(names, "a.parquet", text=wanted)
+
+
+def test_a_file_without_columns_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("{}\n{}\n")
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(b""))
+    pq.write_table(pa.table({}), tmp_path / "c.parquet")
+    for path in sorted(tmp_path.iterdir()):
+        form = Format.of(path.name)
+        assert form is not None
+        for text in (None, "body"):
+            with pytest.raises(ShardError, match=rf"{path.name}: has no columns\. "):
+                find_layout(open_reader(str(path), form).names(), str(path), text=text)
 
 
 @pytest.mark.parametrize(

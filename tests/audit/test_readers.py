@@ -326,3 +326,104 @@ def test_a_truncated_parquet_is_torn_wherever_it_is_cut(tmp_path: Path) -> None:
         path.write_bytes(whole[: int(len(whole) * share)])
         with pytest.raises(ShardError):
             read(path)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1, 1.5], [1, True], [0.5, None, 2**53 + 1], [{"a": 1}, {"b": 2}], [[1], [1.5]], [{"a": [{}]}], [[{"a": 1}, {}]]],
+    ids=str,
+)
+@pytest.mark.parametrize("apart", [0, 5000])
+def test_jsonl_values_that_no_one_type_holds_stay_as_they_were(
+    tmp_path: Path, values: list[object], apart: int
+) -> None:
+    path = tmp_path / "a.jsonl"
+    between = [{"text": "x"}] * apart
+    rows = [row for value in values for row in ({"text": "x", "v": value}, *between)]
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    column = read(path).column("v").drop_null().to_pylist()
+    assert column == [json.dumps(value) for value in values if value is not None]
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+def test_jsonl_numbers_that_are_not_finite_stay_as_they_are_written(tmp_path: Path, number: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"v": 1.5, "w": {{"a": [{number}, "Infinity"]}}}}\n{{"v": {number}}}\n')
+    table = read(path)
+    assert table.column("v").to_pylist() == ["1.5", number]
+    assert table.column("w").to_pylist() == [f'{{"a": [{number}, "Infinity"]}}', None]
+
+
+def test_jsonl_objects_whose_keys_differ_in_order_alone_are_structs(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"m": {"a": 1, "b": "x"}}\n{"m": {"b": null, "a": 2}}\n')
+    table = read(path)
+    assert table.schema.field("m").type == pa.struct([("a", pa.int64()), ("b", pa.string())])
+    assert table.column("m").to_pylist() == [{"a": 1, "b": "x"}, {"a": 2, "b": None}]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{"text": "a", "text": "b"}', "line 2 holds the key 'text' twice"),
+        ('{"text": "a", "m": [{"k": 1, "k": 1}]}', "line 2 holds the key 'k' twice"),
+        ('{"\\ud800": 1}', r"line 2 holds the key '\ud800', which is no valid Unicode"),
+    ],
+)
+def test_jsonl_keys_that_no_table_takes_are_named_with_their_line(tmp_path: Path, line: str, words: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "fine"}\n' + line)
+    with pytest.raises(ShardError) as caught:
+        open_reader(str(path), Format.JSONL).schema()
+    assert words in str(caught.value)
+
+
+def test_jsonl_names_include_keys_that_come_late(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": 1}\n' * 5000 + '{"id": 2, "text": "x"}\n')
+    reader = open_reader(str(path), Format.JSONL)
+    assert reader.names() == ["id", "text"]
+    assert isinstance(reader, Sequential)
+    assert [batch.num_rows for batch in reader.sample(["text"])] == [4096, 905]
+
+
+def test_csv_that_is_not_all_utf8_is_binary_wherever_it_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"text,n\n" + "größe,1\n".encode() * 9000)
+    assert open_reader(str(path), Format.CSV).schema() == pa.schema({"text": pa.large_string(), "n": pa.large_string()})
+    path.write_bytes(b"text,n\n" + b"fine,1\n" * 9000 + b"caf\xe9,2\n")
+    assert read(path).schema == pa.schema({"text": pa.large_binary(), "n": pa.large_binary()})
+    copy = tmp_path / "copy.parquet"
+    pq.write_table(read(path), copy)
+    assert pq.read_table(copy).column("text").to_pylist()[-1] == b"caf\xe9"
+
+
+@pytest.mark.parametrize("ending", [".GZ", ".Zst"])
+def test_compression_follows_the_name_whatever_its_case(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"UPPER.JSONL{ending}"
+    path.write_bytes(compressed(b'{"text": "a"}\n', ending.lower()))
+    assert read(path).column("text").to_pylist() == ["a"]
+
+
+def test_small_row_groups_are_read_together(tmp_path: Path) -> None:
+    table = awkward_table(5000)
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path, row_group_size=1)
+    reader = open_reader(str(path), Format.PARQUET)
+    assert len(list(reader.batches(None, None))) < 5
+    assert [batch.num_rows for batch in reader.batches(["key"], range(10, 20))] == [10]
+    assert read(path).to_pylist() == table.to_pylist()
+
+
+def test_large_row_groups_are_read_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"n": range(9000)}), path, row_group_size=3000)
+    assert [b.num_rows for b in open_reader(str(path), Format.PARQUET).batches(None, None)] == [3000, 3000, 3000]
+
+
+def test_small_row_groups_of_nested_dictionaries_are_read(tmp_path: Path) -> None:
+    words = pa.array(["a", "b", "a"]).dictionary_encode()
+    table = pa.table({"tags": pa.ListArray.from_arrays([0, 1, 2, 3], words)})
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path, row_group_size=1)
+    assert read(path).to_pylist() == table.to_pylist()

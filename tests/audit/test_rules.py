@@ -67,12 +67,10 @@ def test_a_row_is_dropped_by_the_first_rule_that_drops_it() -> None:
     assert found["dropped_by"].to_list() == ["AA103", "AA101"]
 
 
-def test_curate_and_findings_decide_alike() -> None:
-    from curricula.tally import judge
-
+def test_a_rule_named_for_dropping_drops_as_one_that_always_drops() -> None:
     rows = frame([0.001, 0.5, None, 0.001], [1, 1, None, 0])
     reported, dropped = [leftover(), machine()], [leftover(), machine(Action.DROP)]
-    assert judge(decide(rows, reported), ["AA101"]).equals(decide(rows, dropped))
+    assert decide(rows, dropping(reported, ["AA101"])).equals(decide(rows, dropped))
     assert decide(rows, dropped)["action"].to_list() == ["drop", "report", "keep", "drop"]
 
 
