@@ -138,7 +138,8 @@ def _describe(made: Curated) -> str:
         lines.append(f"dropped by {rule}: {sum(shard.dropped_by.get(rule, 0) for shard in manifest.inputs):,} rows")
     size = sum(receipt.size_bytes for receipt in manifest.data) / 1e6
     data = made.path.parent / "data"
-    lines.append(f"{data}: {len(manifest.data):,} files, {size:,.1f} MB; dropped rows: {len(manifest.dropped):,} files")
+    written, dropped = _files(len(manifest.data)), _files(len(manifest.dropped))
+    lines.append(f"{data}: {written}, {size:,.1f} MB; dropped rows: {dropped}")
     if len(manifest.series) > 1:
         names = ", ".join(series.name for series in manifest.series)
         lines.append(
@@ -191,3 +192,7 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
         for at, (cell, width) in enumerate(zip(row, widths, strict=True))
     )
     return "  ".join([first, *rest])
+
+
+def _files(number: int) -> str:
+    return f"{number:,} file{'' if number == 1 else 's'}"

@@ -42,6 +42,8 @@ DROPPING = Rule(id="MY101", name="dropped by configuration", when="document.word
 class Tables:
     """A calibration whose score is the logistic function of the margin."""
 
+    digest = "fa4e" * 8
+
     def p_human(self, margin: object, language: object, length: object) -> npt.NDArray[np.float32]:
         return 1 - self.score(margin, language, length)
 
@@ -52,6 +54,7 @@ class Tables:
 def patch_calibration(patch: pytest.MonkeyPatch) -> None:
     """Take `Tables` for the bundled calibration."""
     patch.setattr("audit.calibrate.reference", Tables)
+    patch.setattr("audit.assess.reference", Tables)
 
 
 def margins(rows: int, seed: int = 1) -> list[float | None]:
