@@ -8,7 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# The first example may compile a kernel, and machines are shared: no example has a deadline.
+hypothesis.settings.register_profile("foxing", deadline=None)
+hypothesis.settings.load_profile("foxing")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
