@@ -67,7 +67,7 @@ class Counts:
 
 @dataclass
 class Census:
-    """Counts by source. Merging is associative and commutative: how a corpus is split never changes a number."""
+    """Counts by source. Adding is associative and commutative: how a corpus is split never changes a number."""
 
     _counters: dict[str, Counter[str]] = field(default_factory=dict)
 
@@ -94,18 +94,6 @@ class Census:
         """Take in another census, in time that grows with the sources of the other one alone."""
         for name, counter in other._counters.items():
             self._counters.setdefault(name, Counter()).update(counter)
-
-    def merge(self, other: Self) -> Self:
-        """Both together; neither is changed."""
-        both = type(self)()
-        both.add(self)
-        both.add(other)
-        return both
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Census) and self._counters == other._counters
-
-    __hash__ = None  # type: ignore[assignment]
 
     @property
     def sources(self) -> tuple[str, ...]:

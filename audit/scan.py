@@ -12,7 +12,7 @@ from pathlib import Path
 from audit import __version__
 from audit.config import Config, ScanConfig
 from audit.corpus import Corpus, Shard, open_shard
-from audit.destination import DIGESTS, LOCK, clear, local_folder, refuse_foreign, refuse_inside, spool
+from audit.destination import DIGESTS, LOCK, STDIN, clear, local_folder, refuse_foreign, refuse_inside, spool
 from audit.execute import Executor, executor_for
 from audit.findings import RECORD, FailedShard, Findings, ShardRecord, SignalRecord, write_json
 from audit.layout import find_layout
@@ -152,9 +152,11 @@ def scan(
 
 
 def _take_back(folder: Path) -> None:
-    """Remove a folder that was made for a scan that never began."""
-    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {LOCK}:
-        (folder / LOCK).unlink(missing_ok=True)
+    """Remove a folder that was made for a scan that measured nothing; parts that are whole stay, to be resumed."""
+    notes = {LOCK, DIGESTS, STDIN}
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= notes:
+        for name in notes:
+            (folder / name).unlink(missing_ok=True)
         folder.rmdir()
 
 

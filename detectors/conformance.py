@@ -189,7 +189,7 @@ def _described(measure: Measure, documents: Documents) -> str:
     for i, text in enumerate(documents.texts()):
         try:
             measure(documents.slice(i, 1))
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001 - which row raises is what is looked for
             shown = "null" if text is None else f"{text[:60]!r} ({len(text)} characters)"
             return f"row {i} alone: {shown}"
     return f"a batch of {len(documents)} rows, though on none of them alone"

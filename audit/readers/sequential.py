@@ -6,6 +6,7 @@ import codecs
 import gzip
 import io
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ __all__ = ["Sequential", "without_bom"]
 _BUFFER_BYTES = 1 << 20
 
 
-class Sequential:
+class Sequential(ABC):
     """A file without row groups. A format gives `schema` and `_stream`."""
 
     groups: tuple[Group, ...] | None = None
@@ -37,13 +38,13 @@ class Sequential:
         """Bytes of the stored file that the pass under way has read, some of them ahead; 0 when there is none."""
         return self._stored.tell() if self._stored is not None else 0
 
+    @abstractmethod
     def schema(self) -> pa.Schema:
         """Columns and key-value metadata."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _stream(self, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         """Batches of any size that hold `columns` at least."""
-        raise NotImplementedError
 
     def names(self) -> list[str]:
         """Column names."""

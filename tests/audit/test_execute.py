@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -104,3 +105,17 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
 def test_one_worker_needs_no_process() -> None:
     assert executor_for(1) == Serial()
     assert executor_for(3) == Process(3)
+
+
+def test_an_interrupted_run_ends_its_own_workers_and_no_others() -> None:
+    stranger = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    stranger.start()
+    outcomes = Process(1).map(double, range(100))
+    next(outcomes)
+    outcomes.close()  # type: ignore[attr-defined]
+    try:
+        assert stranger.is_alive()
+        assert set(multiprocessing.active_children()) == {stranger}
+    finally:
+        stranger.kill()
+        stranger.join()

@@ -285,7 +285,7 @@ def test_what_holds_nothing_to_measure_is_an_error(
     make(tmp_path / "d")  # type: ignore[operator]
     with pytest.raises(error, match=words):
         run(tmp_path / "d", tmp_path / "out")
-    assert not (tmp_path / "out" / "scan.json").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_output_and_input_must_be_apart(corpus: Path, tmp_path: Path) -> None:

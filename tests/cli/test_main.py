@@ -56,3 +56,19 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "scan" in done.stdout
+
+
+def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = f"{sys.executable} -c 'from curricula.cli import main; main()'"
+    return subprocess.run(["sh", "-c", script.format(foxing=command)], cwd=folder, capture_output=True, text=True)
+
+
+def test_closed_standard_output_is_no_verdict(tmp_path: Path) -> None:
+    done = shell("{foxing} rule FX101 >&-", tmp_path)
+    assert done.returncode != 1 and "Traceback" not in done.stderr
+
+
+def test_a_working_directory_that_is_gone_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    done = shell("rmdir ../gone; {foxing} config", tmp_path / "gone")
+    assert done.returncode == 2 and "working directory is gone" in done.stderr and "Traceback" not in done.stderr

@@ -41,7 +41,7 @@ def test_faults_of_the_input_are_one_line_and_exit_2(foxing: Foxing, tmp_path: P
     assert answer.code == 2 and answer.out == ""
     assert answer.err.startswith("foxing: error: ") and answer.err.count("\n") == 1
     assert words in answer.err and "Traceback" not in answer.err
-    assert not (tmp_path / "out" / "scan.json").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_unwritable_output_is_one_line_and_exit_2(foxing: Foxing, tmp_path: Path) -> None:

@@ -15,20 +15,8 @@ from audit.corpus import Corpus
 from audit.findings import Findings, ShardRecord, SignalRecord
 from audit.parts import PartIdentity, PartWriter, part_path
 from audit.rules import Action, Rule
+from tests.audit.judging import AI_TEXT, DOCUMENT
 
-DOCUMENT = pa.schema(
-    [("bytes", pa.int64()), ("characters", pa.int64()), ("words", pa.int32()), ("utf8_valid", pa.bool_())]
-)
-AI_TEXT = pa.schema(
-    [
-        ("margin", pa.float32()),
-        ("tier", pa.string()),
-        ("length", pa.int32()),
-        ("language", pa.string()),
-        ("abstained", pa.bool_()),
-        ("out_of_support", pa.bool_()),
-    ]
-)
 BY = pa.schema([("value", pa.string())])
 RULES = (
     Rule(id="FX101", name="machine-written", when="ai_text.margin > 0.5"),
