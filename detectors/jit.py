@@ -1,40 +1,93 @@
 """Compiles kernels with numba, typed, so that `mypy --strict` still sees through the decorator.
 
 Kernels release the GIL and are cached on disk beside the source, or in the user's cache folder where that is read-only
-(`NUMBA_CACHE_DIR` overrides). Two properties of numba to keep in mind when editing kernels: there are no bounds
-checks, and its cache notices changes of the file a kernel is in but not of files it imports kernels from.
+(`NUMBA_CACHE_DIR` overrides); where neither can be written, each process compiles its own. A change of the file that a
+kernel is in, or of a kernel or constant that it imports, compiles it anew. Keep in mind when editing kernels that there
+are no bounds checks.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from contextlib import suppress
+from types import FunctionType
+from typing import Any, ParamSpec, TypeVar
 
 import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba.core import types
+from numba.core import event, types
 from numba.extending import intrinsic
 
-__all__ = ["compiled", "inlined", "load8", "read_only", "trailing_zeros"]
+from detectors.compiling import tell_compiling
+
+__all__ = ["bare", "compiled", "inlined", "load8", "read_only", "trailing_zeros"]
 
 P = ParamSpec("P")
 T = TypeVar("T", bound=np.generic)
 R = TypeVar("R")
 
+_BARE: dict[str, Any] = {"_nrt": False}
+
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile at the first call. No fast-math: the same input gives the same bits on every machine."""
-    kernel: Callable[P, R] = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
-    return kernel
+    return _cached(numba.njit(nogil=True, error_model="numpy")(function))
+
+
+def bare(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a kernel that makes no array of its own (slices are fine): it counts no references.
+
+    Numba counts them with atomic instructions, which in a loop that passes arrays on cost more than the work.
+    """
+    return _cached(numba.njit(nogil=True, error_model="numpy", **_BARE)(function))
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile into every caller: for helpers of inner loops, where passing arrays would cost more than the work."""
-    kernel: Callable[P, R] = numba.njit(nogil=True, cache=True, error_model="numpy", forceinline=True)(function)
+    """Compile into every caller, `bare`: for helpers of inner loops, where a call would cost more than the work."""
+    return _cached(numba.njit(nogil=True, error_model="numpy", forceinline=True, **_BARE)(function))
+
+
+def _cached(kernel: Callable[P, R]) -> Callable[P, R]:
+    """Keep the compiled code on disk where some folder can be written; a kernel works without."""
+    with suppress(RuntimeError):  # "no locator available": all that numba says of folders that cannot be written
+        kernel.enable_caching()  # type: ignore[attr-defined]
+        # numba looks at the kernel's own file alone, and an update may change nothing but a helper in another.
+        index = kernel._cache._cache_file  # type: ignore[attr-defined]
+        index._source_stamp = _stamp(index._source_stamp, kernel.py_func)  # type: ignore[attr-defined]
     return kernel
+
+
+def _stamp(own: bytes, function: FunctionType) -> str:
+    """What a kernel's code depends on: its file, and the kernels and constants that it names."""
+    lines = [repr(own)]
+    for name in sorted(set(function.__code__.co_names)):
+        value = function.__globals__.get(name)
+        if hasattr(value, "py_func"):
+            index = getattr(getattr(value, "_cache", None), "_cache_file", None)
+            lines.append(f"{name}: {getattr(index, '_source_stamp', None)}")
+        elif isinstance(value, np.ndarray):
+            lines.append(f"{name}: {value.dtype} {value.tobytes().hex()}")
+        elif isinstance(value, int | float | str | tuple | np.generic):
+            lines.append(f"{name}: {value!r}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+class _Compiling(event.Listener):
+    """Passes on that a kernel is compiled, which one that is loaded from the cache is not."""
+
+    def on_start(self, begun: event.Event) -> None:
+        """A compilation begins."""
+        tell_compiling(begun.data["dispatcher"].stats.cache_path is not None)
+
+    def on_end(self, ended: event.Event) -> None:
+        """A compilation has ended."""
+
+
+event.register("numba:compile", _Compiling())  # type: ignore[no-untyped-call]
 
 
 def read_only(array: npt.NDArray[T]) -> npt.NDArray[T]:

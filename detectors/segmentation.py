@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import numpy.typing as npt
 
-from detectors.jit import compiled, inlined, load8, trailing_zeros
+from detectors.jit import bare, compiled, inlined, load8, trailing_zeros
+from detectors.simd import count_ones, lead_mask, text_masks
 from detectors.unicode_classes import (
     APOSTROPHE,
     EMOJI,
@@ -22,6 +25,7 @@ from detectors.unicode_classes import (
     SPACE,
     SYMBOL,
     UPPER,
+    fold_table,
 )
 
 __all__ = ["CAPITAL", "INVALID", "SENTENCE_START", "count_characters", "decode", "segment_documents"]
@@ -44,8 +48,8 @@ _SEED = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
 _FINAL = np.uint64(0xFF51AFD7ED558CCD)
 
-_LOW_BITS = np.uint64(0x7F7F7F7F7F7F7F7F)
-_HIGH_BITS = np.uint64(0x8080808080808080)
+_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_BLOCK = 64
 
 # What stands between two words, as far as sentences care.
 _STOPPED = 1
@@ -97,6 +101,9 @@ def count_characters(data: U8, offsets: I64, valid: npt.NDArray[np.bool_]) -> I6
         at, end = offsets[document], offsets[document + 1]
         count = 0
         if valid[document]:
+            while at + _BLOCK <= end:
+                count += count_ones(lead_mask(data, at))
+                at += _BLOCK
             for i in range(at, end):
                 count += data[i] & 0xC0 != 0x80
         else:
@@ -113,35 +120,55 @@ def _stir(state: np.uint64, chunk: np.uint64) -> np.uint64:
     return state ^ (state >> np.uint64(32))
 
 
+@cache
+def encoded_folds() -> U32:
+    """uint32[0x20000], read-only: UTF-8 of every code point in simple lower case, first byte lowest."""
+    folds = fold_table().astype(np.uint32)
+    tail = np.uint32(0x80) | folds & np.uint32(0x3F)
+    second = np.uint32(0x80) | folds >> 6 & np.uint32(0x3F)
+    third = np.uint32(0x80) | folds >> 12 & np.uint32(0x3F)
+    two = np.uint32(0xC0) | folds >> 6 | tail << 8
+    three = np.uint32(0xE0) | folds >> 12 | second << 8 | tail << 16
+    four = np.uint32(0xF0) | folds >> 18 | third << 8 | second << 16 | tail << 24
+    table = np.select([folds < 0x80, folds < 0x800, folds < 0x10000], [folds, two, three], four).astype(np.uint32)
+    table.flags.writeable = False
+    return table
+
+
 @inlined
-def _push(state: np.uint64, chunk: np.uint64, shift: int, byte: int) -> tuple[np.uint64, np.uint64, int]:
-    chunk |= np.uint64(byte) << np.uint64(shift)
-    if shift == 56:
-        return _stir(state, chunk), np.uint64(0), 0
-    return state, chunk, shift + 8
+def _push(
+    state: np.uint64, chunk: np.uint64, shift: int, code: np.uint64, bits: int
+) -> tuple[np.uint64, np.uint64, int]:
+    """Append `bits` bits of UTF-8, first byte lowest."""
+    chunk |= code << np.uint64(shift)
+    shift += bits
+    if shift < 64:
+        return state, chunk, shift
+    state, shift = _stir(state, chunk), shift - 64
+    # A shift by 64 is no shift at all on some machines.
+    return (
+        state,
+        (code >> np.uint64(bits - shift - 1)) >> np.uint64(1) if shift == 0 else code >> np.uint64(bits - shift),
+        shift,
+    )
 
 
-@compiled
+@inlined
 def _push_point(
     state: np.uint64, chunk: np.uint64, shift: int, point: int, folds: U32
 ) -> tuple[np.uint64, np.uint64, int]:
     if point < folds.size:
-        point = int(folds[point])
-    if point < 0x80:
-        return _push(state, chunk, shift, point)
-    if point < 0x800:
-        state, chunk, shift = _push(state, chunk, shift, 0xC0 | point >> 6)
-        return _push(state, chunk, shift, 0x80 | point & 0x3F)
-    if point < 0x10000:
-        state, chunk, shift = _push(state, chunk, shift, 0xE0 | point >> 12)
+        code = np.uint64(folds[point])
     else:
-        state, chunk, shift = _push(state, chunk, shift, 0xF0 | point >> 18)
-        state, chunk, shift = _push(state, chunk, shift, 0x80 | point >> 12 & 0x3F)
-    state, chunk, shift = _push(state, chunk, shift, 0x80 | point >> 6 & 0x3F)
-    return _push(state, chunk, shift, 0x80 | point & 0x3F)
+        code = np.uint64(0xF0 | point >> 18 | (0x80 | point >> 12 & 0x3F) << 8)
+        code |= np.uint64((0x80 | point >> 6 & 0x3F) << 16 | (0x80 | point & 0x3F) << 24)
+    bits = 8
+    if code >= np.uint64(0x100):
+        bits = 16 if code < np.uint64(0x10000) else (24 if code < np.uint64(0x1000000) else 32)
+    return _push(state, chunk, shift, code, bits)
 
 
-@compiled
+@inlined
 def _finish(state: np.uint64, chunk: np.uint64, shift: int) -> np.uint64:
     if shift:
         state = _stir(state, chunk)
@@ -149,7 +176,7 @@ def _finish(state: np.uint64, chunk: np.uint64, shift: int) -> np.uint64:
     return state ^ (state >> np.uint64(32))
 
 
-@compiled
+@bare
 def _is_picture(data: U8, classes: U8, at: int, end: int) -> bool:
     """Whether an emoji starts at `at`: one by default, or a symbol that U+FE0F follows."""
     if at >= end:
@@ -162,41 +189,36 @@ def _is_picture(data: U8, classes: U8, at: int, end: int) -> bool:
 
 
 @inlined
-def _plain_run(block: np.uint64) -> tuple[int, np.uint64]:
-    """How many of eight bytes, from the lowest on, are ASCII letters or digits; those in lower case, others zero."""
-    low = block & _LOW_BITS
-    lowered = low | np.uint64(0x2020202020202020)
-    # The high bit of each byte, by additions that carry into it from `first` on and again after `last`.
-    letters = (lowered + np.uint64(0x1F1F1F1F1F1F1F1F)) & ~(lowered + np.uint64(0x0505050505050505))
-    digits = (low + np.uint64(0x5050505050505050)) & ~(low + np.uint64(0x4646464646464646))
-    others = ~(letters | digits) | block
-    others &= _HIGH_BITS
-    capitals = letters & ~(low << np.uint64(2)) & _HIGH_BITS
-    folded = block | capitals >> np.uint64(2)
-    if others == 0:
-        return 8, folded
-    run = trailing_zeros(others) >> 3
-    return run, folded & ((np.uint64(1) << np.uint64(8 * run)) - np.uint64(1))
+def _chunk(data: U8, at: int) -> np.uint64:
+    """Eight bytes from `at` on, zeros where the buffer has ended."""
+    if at + 8 <= data.size:
+        return load8(data, at)
+    chunk = np.uint64(0)
+    for i in range(at, data.size):
+        chunk |= np.uint64(data[i]) << np.uint64(8 * (i - at))
+    return chunk
 
 
 @inlined
-def _plain_word(data: U8, classes: U8, at: int, end: int) -> tuple[int, np.uint64]:
-    """End and hash of the word of ASCII letters and digits at `at`; end 0 if it may go on otherwise or ends late."""
-    state = _SEED
-    while at + 8 <= end:
-        run, chunk = _plain_run(load8(data, at))
-        if run:
-            state = _stir(state, chunk)
-        at += run
-        if run < 8:
-            if data[at] >= 0x80 or classes[data[at]] == APOSTROPHE:
-                return 0, state
-            state *= _FINAL
-            return at, state ^ (state >> np.uint64(32))
-    return 0, state
+def _lowered(chunk: np.uint64) -> np.uint64:
+    """Eight ASCII letters, digits, apostrophes or zeros, the letters in lower case."""
+    return chunk | (chunk & np.uint64(0x4040404040404040)) >> np.uint64(1)
 
 
-@compiled
+@inlined
+def _plain_hash(data: U8, start: int, stop: int) -> np.uint64:
+    """Hash of a word of ASCII letters, digits and inner apostrophes."""
+    state, rest = _SEED, stop - start
+    while rest > 8:
+        state = _stir(state, _lowered(_chunk(data, start)))
+        start += 8
+        rest -= 8
+    kept = _chunk(data, start) & (_ALL >> np.uint64(64 - 8 * rest))
+    state = _stir(state, _lowered(kept)) * _FINAL
+    return state ^ (state >> np.uint64(32))
+
+
+@bare
 def _joined_word(data: U8, classes: U8, folds: U32, at: int, end: int) -> tuple[int, int, np.uint64]:
     """End, length in code points and hash of the word of letters, digits, marks and inner apostrophes at `at`."""
     state, chunk, shift, characters = _SEED, np.uint64(0), 0, 0
@@ -212,7 +234,7 @@ def _joined_word(data: U8, classes: U8, folds: U32, at: int, end: int) -> tuple[
         elif kind == 0 or kind > IGNORED or kind == SINGLE:
             break
         if byte < 0x80:
-            state, chunk, shift = _push(state, chunk, shift, byte | 0x20 if kind == UPPER else byte)
+            state, chunk, shift = _push(state, chunk, shift, np.uint64(byte | 0x20 if kind == UPPER else byte), 8)
         elif kind != IGNORED:
             state, chunk, shift = _push_point(state, chunk, shift, point, folds)
         at += width
@@ -220,7 +242,7 @@ def _joined_word(data: U8, classes: U8, folds: U32, at: int, end: int) -> tuple[
     return at, characters, _finish(state, chunk, shift)
 
 
-@compiled
+@bare
 def _lone_word(data: U8, classes: U8, folds: U32, at: int, end: int) -> tuple[int, int, np.uint64]:
     """End, length and hash of the ideograph, syllable sign, flag or emoji at `at` with all that extends it."""
     point, width = decode(data, at, end)
@@ -249,6 +271,23 @@ def _lone_word(data: U8, classes: U8, folds: U32, at: int, end: int) -> tuple[in
 
 
 @inlined
+def _is_extended(data: U8, classes: U8, at: int, end: int) -> bool:
+    """Whether the character at `at` belongs to the ideograph or syllable sign before it."""
+    # Nothing in ASCII does, nor from U+4000 to U+9FFF.
+    if at >= end or data[at] < 0x80 or 0xE4 <= data[at] <= 0xE9:
+        return False
+    kind = classes[decode(data, at, end)[0]]
+    return kind in (MARK, IGNORED)
+
+
+@inlined
+def _single_hash(data: U8, at: int, width: int) -> np.uint64:
+    """Hash of one character that has no case, from its bytes as they are."""
+    chunk = _chunk(data, at) & (_ALL >> np.uint64(64 - 8 * width))
+    state = _stir(_SEED, chunk) * _FINAL
+    return state ^ (state >> np.uint64(32))
+
+
 def _between(gap: int, kind: int) -> int:
     """What the separators since the last word come to when one of class `kind` is added."""
     if kind == SPACE:
@@ -264,18 +303,44 @@ def _between(gap: int, kind: int) -> int:
     return gap
 
 
-@inlined
-def _starts_sentence(gap: int, kind: int, after_initial: bool) -> bool:
+def _flag(gap: int, kind: int, after_initial: int) -> int:
+    """Flags of a word that begins with class `kind` after the separators `gap`."""
+    capital = CAPITAL if kind == UPPER else 0
     if gap & _ENDED:
-        return True
+        return capital | SENTENCE_START
     if kind == LOWER:
-        return False
-    if gap & _BROKEN:
-        return True
-    return gap & _SPACED != 0 and not (after_initial and gap & _EXCLAIMED == 0)
+        return capital
+    stopped = gap & _SPACED and not (after_initial and not gap & _EXCLAIMED)
+    return capital | (SENTENCE_START if gap & _BROKEN or stopped else 0)
 
 
-@compiled
+# As tables: what stands between two words is hard to guess, and a wrong guess costs more than a look.
+_GAPS = np.array([[_between(gap, kind) for kind in range(16)] for gap in range(32)], np.uint8).ravel()
+_FLAGS = np.array(
+    [[[_flag(gap, kind, initial) for initial in range(2)] for kind in range(16)] for gap in range(32)], np.uint8
+).ravel()
+
+
+@inlined
+def _gap_with(gap: int, kind: int) -> int:
+    return int(_GAPS[np.uint64(gap << 4 | kind)])
+
+
+@inlined
+def _gap_after(data: U8, classes: U8, gap: int, at: int, end: int) -> int:
+    """What the separators come to when the ASCII bytes `[at, end)` are added."""
+    while at < end:
+        gap = _gap_with(gap, int(classes[np.uint64(data[np.uint64(at)])]))
+        at += 1
+    return gap
+
+
+@inlined
+def _flags_of(gap: int, kind: int, after_initial: bool) -> int:
+    return int(_FLAGS[np.uint64((gap << 4 | kind) << 1 | np.int64(after_initial))])
+
+
+@bare
 def segment_documents(
     data: U8,
     offsets: I64,
@@ -285,10 +350,12 @@ def segment_documents(
     doc_offsets: I64,
     word: int,
     outputs: tuple[I64, I64, U64, I32, U8],
+    padded: U8,
 ) -> int:
     """Segment documents from `document` on while their words are sure to fit; return the first that was not done.
 
-    `doc_offsets[d + 1]` is written for each document done. `outputs` are start, end, hash, characters, flags.
+    `doc_offsets[d + 1]` is written for each document done. `outputs` are start, end, hash, characters, flags;
+    `padded` is room for 64 bytes.
     """
     starts, ends, hashes, lengths, flags = outputs
     while document < offsets.size - 1:
@@ -296,33 +363,82 @@ def segment_documents(
         # No two words are shorter together than two bytes and a separator, or a byte and a three-byte character.
         if word + (end - at + 1) // 2 > starts.size:
             break
-        gap, after_initial = _ENDED, False
+        # `after`: the byte after the last word or separator; `start`: of the plain word that is open, or -1.
+        gap, after_initial, after, start = _ENDED, False, at, -1
         while at < end:
-            byte = data[at]
-            point, width = int(byte), 1
-            if byte >= 0x80:
-                point, width = decode(data, at, end)
-            kind = classes[point]
-            if kind == SPACE and not gap & _STOPPED:
-                at += width
-                continue
-            if LETTER <= kind <= UPPER:
-                stop, code = _plain_word(data, classes, at, end)
-                characters = stop - at
-                if stop == 0:
-                    stop, characters, code = _joined_word(data, classes, folds, at, end)
-            elif kind in (SINGLE, REGIONAL) or (EMOJI <= kind <= SYMBOL and _is_picture(data, classes, at, end)):
-                stop, characters, code = _lone_word(data, classes, folds, at, end)
+            if at + _BLOCK <= data.size:
+                plain, high, apostrophes = text_masks(data, at)
             else:
-                gap = _between(gap, kind)
-                at += width
-                continue
-            starts[word], ends[word], hashes[word], lengths[word] = at, stop, code, characters
-            flag = SENTENCE_START if _starts_sentence(gap, kind, after_initial) else 0
-            flags[word] = flag | CAPITAL if kind == UPPER else flag
-            gap, after_initial = 0, kind == UPPER and characters == 1
+                for i in range(_BLOCK):
+                    padded[i] = data[at + i] if at + i < end else 0
+                plain, high, apostrophes = text_masks(padded, 0)
+            if end - at < _BLOCK:
+                valid = _ALL >> np.uint64(_BLOCK - (end - at))
+                plain, high, apostrophes = plain & valid, high & valid, apostrophes & valid
+            odd = high
+            open_word = np.uint64(start >= 0)
+            if apostrophes:
+                # With a plain letter on both sides it is part of the word; before a byte beyond ASCII it may be.
+                following = int(data[at + _BLOCK]) if at + _BLOCK < end else 0
+                last, one = np.uint64(63), np.uint64(1)
+                next_plain = np.uint64(0 < classes[following] <= UPPER and following < 0x80) << last
+                next_high = np.uint64(following >= 0x80) << last
+                odd |= apostrophes & (high >> one | next_high)
+                plain |= apostrophes & (plain << one | open_word) & (plain >> one | next_plain)
+            events = plain ^ (plain << np.uint64(1) | open_word) | high
+            block, at = at, at + _BLOCK
+            while events:
+                bit = trailing_zeros(events)
+                events &= events - np.uint64(1)
+                place, shift = block + bit, np.uint64(bit)
+                if start < 0 and (high >> shift) & np.uint64(1) == 0:
+                    start = place
+                    continue
+                if start >= 0 and (odd >> shift) & np.uint64(1) == 0:
+                    kind = int(classes[np.uint64(data[np.uint64(start)])])
+                    gap = _gap_after(data, classes, gap, after, start)
+                    slot = np.uint64(word)
+                    starts[slot], ends[slot], hashes[slot] = start, place, _plain_hash(data, start, place)
+                    lengths[slot] = place - start
+                    flags[slot] = _flags_of(gap, kind, after_initial)
+                    gap, after_initial = 0, kind == UPPER and place == start + 1
+                    word += 1
+                    start, after = -1, place
+                    continue
+                # Beyond ASCII: one character after the other, then a block from where ASCII begins again.
+                at = start if start >= 0 else place
+                gap = _gap_after(data, classes, gap, after, at)
+                start = -1
+                while True:
+                    point, width = decode(data, at, end)
+                    kind = int(classes[point])
+                    characters = 1
+                    if kind == SINGLE and not _is_extended(data, classes, at + width, end):
+                        stop, code = at + width, _single_hash(data, at, width)
+                    elif LETTER <= kind <= UPPER:
+                        stop, characters, code = _joined_word(data, classes, folds, at, end)
+                    elif kind in (SINGLE, REGIONAL) or (
+                        EMOJI <= kind <= SYMBOL and _is_picture(data, classes, at, end)
+                    ):
+                        stop, characters, code = _lone_word(data, classes, folds, at, end)
+                    else:
+                        stop, characters, code = at + width, 0, np.uint64(0)
+                        gap = _gap_with(gap, kind)
+                    if characters:
+                        starts[word], ends[word], hashes[word], lengths[word] = at, stop, code, characters
+                        flags[word] = _flags_of(gap, kind, after_initial)
+                        gap, after_initial = 0, kind == UPPER and characters == 1
+                        word += 1
+                    at = after = stop
+                    if at >= end or data[np.uint64(at)] < 0x80:
+                        break
+                break
+        if start >= 0:
+            kind = int(classes[data[start]])
+            gap = _gap_after(data, classes, gap, after, start)
+            starts[word], ends[word], hashes[word] = start, end, _plain_hash(data, start, end)
+            lengths[word], flags[word] = end - start, _flags_of(gap, kind, after_initial)
             word += 1
-            at = stop
         document += 1
         doc_offsets[document] = word
     return document

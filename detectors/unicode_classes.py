@@ -1,13 +1,16 @@
-"""What each Unicode code point does to a word or a sentence, as lookup tables built at first use.
+"""What each Unicode code point does to a word or a sentence, as lookup tables.
 
-The tables come from `unicodedata`, so a code point that this Python's Unicode version does not know separates words.
-Emoji are the one property that `unicodedata` lacks; those ranges follow emoji-data.txt of Unicode 16.
+The tables were made from `unicodedata` and lie beside this file, so that a newer Python cannot change a number: a code
+point that Unicode 14 does not know separates words. Emoji are the one property that `unicodedata` lacks; those ranges
+follow emoji-data.txt of Unicode 16. `write_tables` makes the file anew.
 """
 
 from __future__ import annotations
 
 import unicodedata
+import zlib
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +32,12 @@ __all__ = [
     "SPACE",
     "SYMBOL",
     "UPPER",
+    "build_class_table",
+    "build_fold_table",
     "class_table",
     "fold_table",
+    "tables_version",
+    "write_tables",
 ]
 
 LETTER = 1
@@ -116,9 +123,49 @@ _BY_CATEGORY = {
 }  # fmt: skip
 
 
+TABLES = Path(__file__).with_name("unicode_classes.bin")
+"""A line with the Unicode version, then zlib: one byte of class for each code point, then four bytes, lowest first, for
+each that may fold: the bits in which its fold differs from it."""
+
+
 @cache
 def class_table() -> npt.NDArray[np.uint8]:
     """uint8[0x110000], read-only: the class of every code point."""
+    return np.frombuffer(_stored(), np.uint8, count=_CODE_POINTS)
+
+
+@cache
+def fold_table() -> npt.NDArray[np.uint32]:
+    """uint32[0x20000], read-only: each code point in simple lower case; no letter beyond has case.
+
+    `str.lower` where it gives one code point, plus final sigma as sigma, so that capitals and small letters of a
+    word agree, and `’` as `'`. Never locale-dependent; U+0130 stays itself, for its lower case takes two code points.
+    """
+    changed = np.frombuffer(_stored(), "<u4", count=_FOLDED, offset=_CODE_POINTS)
+    table = np.arange(_FOLDED, dtype=np.uint32) ^ changed.astype(np.uint32)
+    table.flags.writeable = False
+    return table
+
+
+@cache
+def _stored() -> bytes:
+    return zlib.decompress(TABLES.read_bytes().partition(b"\n")[2])
+
+
+def tables_version() -> str:
+    """The Unicode version that the stored tables follow."""
+    return TABLES.read_bytes().partition(b"\n")[0].decode().rpartition(" ")[2]
+
+
+def write_tables() -> None:
+    """Store the tables as this Python's `unicodedata` has them."""
+    head = f"classes and folds of code points, Unicode {unicodedata.unidata_version}\n".encode()
+    changed = build_fold_table() ^ np.arange(_FOLDED, dtype=np.uint32)
+    TABLES.write_bytes(head + zlib.compress(build_class_table().tobytes() + changed.astype("<u4").tobytes(), 9))
+
+
+def build_class_table() -> npt.NDArray[np.uint8]:
+    """`class_table` from this Python's `unicodedata`."""
     table = np.zeros(_CODE_POINTS, np.uint8)
     for code in (*range(0x20000), *range(0xE0000, 0xE0200)):
         table[code] = _BY_CATEGORY.get(unicodedata.category(chr(code)), OTHER)
@@ -145,17 +192,11 @@ def class_table() -> npt.NDArray[np.uint8]:
     table[[ord(c) for c in ".\u2026"]] = PERIOD
     table[[ord(c) for c in "!?"]] = EXCLAMATION
     table[[ord(c) for c in _FULL_STOPS]] = FULL_STOP
-    table.flags.writeable = False
     return table
 
 
-@cache
-def fold_table() -> npt.NDArray[np.uint32]:
-    """uint32[0x20000], read-only: each code point in simple lower case; no letter beyond has case.
-
-    `str.lower` where it gives one code point, plus final sigma as sigma, so that capitals and small letters of a
-    word agree, and `’` as `'`. Never locale-dependent; U+0130 stays itself, for its lower case takes two code points.
-    """
+def build_fold_table() -> npt.NDArray[np.uint32]:
+    """`fold_table` from this Python's `unicodedata`."""
     table = np.arange(_FOLDED, dtype=np.uint32)
     for code in range(_FOLDED):
         lower = chr(code).lower()
@@ -163,7 +204,6 @@ def fold_table() -> npt.NDArray[np.uint32]:
             table[code] = ord(lower)
     table[ord("ς")] = ord("σ")
     table[0x2019] = ord("'")
-    table.flags.writeable = False
     return table
 
 

@@ -34,11 +34,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from detectors.jit import compiled, inlined, read_only
-from detectors.segmentation import CAPITAL, SENTENCE_START, segment_documents
-from detectors.unicode_classes import class_table, fold_table
+from detectors.jit import read_only
+from detectors.ngrams import prefix_hashes
+from detectors.segmentation import CAPITAL, SENTENCE_START, encoded_folds, segment_documents
+from detectors.unicode_classes import class_table
+from detectors.vocabulary import Links, link
 
-__all__ = ["CAPITAL", "SENTENCE_START", "Words", "find_or_add", "refill", "segment"]
+__all__ = ["CAPITAL", "SENTENCE_START", "Words", "segment"]
 
 U8 = npt.NDArray[np.uint8]
 I32 = npt.NDArray[np.int32]
@@ -77,24 +79,29 @@ class Words:
         return np.diff(self.doc_offsets)
 
     @cached_property
-    def _links(self) -> tuple[I32, I32, I32]:
-        ids, previous, types = _link(self.hashes, self.doc_offsets)
-        return read_only(ids), read_only(previous), read_only(types)
+    def links(self) -> Links:
+        """Ids, neighbours in kind and vocabulary of every document; computed once."""
+        return link(self.hashes, self.doc_offsets)
 
     @property
     def ids(self) -> I32:
         """int32[m]: which word of its document's vocabulary, numbered from 0 in order of first appearance."""
-        return self._links[0]
+        return self.links.ids
 
     @property
     def previous(self) -> I32:
         """int32[m]: position within the document where the same word stood last, -1 at its first appearance."""
-        return self._links[1]
+        return self.links.previous
 
     @property
     def types(self) -> I32:
         """int32[n]: different words of each document."""
-        return self._links[2]
+        return self.links.types
+
+    @cached_property
+    def prefix(self) -> U64:
+        """uint64[m + 1]: from which `detectors.ngrams.ngram_hash` makes the hash of any n-gram."""
+        return read_only(prefix_hashes(self.hashes))
 
     @cached_property
     def sentence_starts(self) -> I64:
@@ -119,10 +126,11 @@ def segment(data: U8, offsets: I64) -> Words:
     size = int(offsets[-1] - offsets[0]) // 4 + 16
     start, end = np.empty(size, np.int64), np.empty(size, np.int64)
     hashes, characters, flags = np.empty(size, np.uint64), np.empty(size, np.int32), np.empty(size, np.uint8)
-    done, m, classes, folds = 0, 0, class_table(), fold_table()
+    done, m, classes, folds = 0, 0, class_table(), encoded_folds()
+    padded = np.zeros(64, np.uint8)
     while True:
         outputs = start, end, hashes, characters, flags
-        done = segment_documents(data, offsets, classes, folds, done, doc_offsets, m, outputs)
+        done = segment_documents(data, offsets, classes, folds, done, doc_offsets, m, outputs, padded)
         m = int(doc_offsets[done])
         if done == len(offsets) - 1:
             break
@@ -144,90 +152,3 @@ def _larger(array: npt.NDArray[T], used: int, size: int) -> npt.NDArray[T]:
     larger = np.empty(size, array.dtype)
     larger[:used] = array[:used]
     return larger
-
-
-@inlined
-def find_or_add(table: U64, mask: np.uint64, keys: U64, used: int, key: np.uint64) -> int:
-    """Index of `key` among `keys[:used]`; `used` itself when it is new, and then it is stored.
-
-    `table` is an open-addressing hash table of `mask + 1` slots (a power of two), zeroed before the first call and
-    never full: the upper half of a slot holds the upper half of the key's mix, the lower half the index plus one.
-    """
-    mixed = key * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= mixed >> np.uint64(29)
-    high = mixed & np.uint64(0xFFFFFFFF00000000)
-    slot = mixed & mask
-    while True:
-        entry = table[slot]
-        if entry == 0:
-            table[slot] = high | np.uint64(used + 1)
-            keys[used] = key
-            return used
-        if entry & np.uint64(0xFFFFFFFF00000000) == high:
-            found = int(entry & np.uint64(0xFFFFFFFF)) - 1
-            if keys[found] == key:
-                return found
-        slot = (slot + np.uint64(1)) & mask
-
-
-@compiled
-def _link(hashes: U64, doc_offsets: I64) -> tuple[I32, I32, I32]:
-    ids = np.empty(hashes.size, np.int32)
-    previous = np.empty(hashes.size, np.int32)
-    types = np.zeros(doc_offsets.size - 1, np.int32)
-    table = np.zeros(256, np.uint64)
-    keys = np.empty(128, np.uint64)
-    last = np.empty(128, np.int32)
-    for document in range(types.size):
-        first, end = doc_offsets[document], doc_offsets[document + 1]
-        size = 256
-        table[:size] = 0
-        at, used = _link_run(hashes, ids, previous, table, size, keys, last, first, first, end, 0)
-        while at < end:
-            # A table as large as the vocabulary asks for, not as the document: it stays in cache.
-            size *= 4
-            if size > table.size:
-                table = np.zeros(size, np.uint64)
-                keys = np.concatenate((keys[:used], np.empty(size // 2 - used, np.uint64)))
-                last = np.concatenate((last[:used], np.empty(size // 2 - used, np.int32)))
-            refill(table, size, keys, used)
-            at, used = _link_run(hashes, ids, previous, table, size, keys, last, first, at, end, used)
-        types[document] = used
-    return ids, previous, types
-
-
-@compiled
-def refill(table: U64, size: int, keys: U64, used: int) -> None:
-    """Clear the first `size` slots of `table` and store `keys[:used]` there, for `find_or_add`."""
-    table[:size] = 0
-    for k in range(used):
-        find_or_add(table, np.uint64(size - 1), keys, k, keys[k])
-
-
-@compiled
-def _link_run(
-    hashes: U64,
-    ids: I32,
-    previous: I32,
-    table: U64,
-    size: int,
-    keys: U64,
-    last: I32,
-    first: int,
-    at: int,
-    end: int,
-    used: int,
-) -> tuple[int, int]:
-    """Link words from `at` on until `end` or until the table is half full; return where, and the vocabulary's size."""
-    mask = np.uint64(size - 1)
-    while at < end and 2 * used < size:
-        word = find_or_add(table, mask, keys, used, hashes[at])
-        ids[at] = word
-        if word == used:
-            used += 1
-            previous[at] = -1
-        else:
-            previous[at] = last[word]
-        last[word] = at - first
-        at += 1
-    return at, used

@@ -1,0 +1,34 @@
+"""Who is told when kernels are compiled. Costs nothing to import, so a command can ask before numba is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+__all__ = ["compiling_told", "tell_compiling"]
+
+_LISTENER: ContextVar[Callable[[bool], None] | None] = ContextVar("foxing_compiling", default=None)
+
+
+@contextmanager
+def compiling_told(tell: Callable[[bool], None]) -> Iterator[None]:
+    """Call `tell` once, when a kernel must be compiled for the first time within the block and this thread.
+
+    Args:
+        tell: its argument is True where the compiled code is kept for the next run, False where no folder can be
+            written to keep it in.
+    """
+    token = _LISTENER.set(tell)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
+
+
+def tell_compiling(kept: bool) -> None:
+    """A kernel is about to be compiled. Called by `detectors.jit`."""
+    tell = _LISTENER.get()
+    if tell is not None:
+        _LISTENER.set(None)
+        tell(kept)
