@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from detectors.arrays import float_arrays
 from detectors.documents import Documents
 from detectors.errors import ConfigError
 from detectors.protocols import Device, Measure
@@ -25,6 +27,7 @@ _FIELDS = {
     "hdd": "Expected type-token ratio of hdd_draws words drawn at random.",
     "yule_k": "Yule's K: 10**4 times the chance that two words drawn are the same, corrected. High is repetitive.",
     "hapax_share": "Share of the different words that occur once.",
+    "zipf_slope": "Slope of log frequency over log rank of the words; null where all are equally frequent.",
     "distinct_1": "Different words / words.",
     "distinct_2": "Different pairs of consecutive words / pairs.",
     "distinct_3": "Different triples of consecutive words / triples.",
@@ -47,8 +50,10 @@ class Diversity:
     `words` (int32) is given for every text. All other fields are float32 (computed in float64) and null in documents
     of fewer than `min_words` words, where they say nothing; besides, `mattr` is null under `mattr_window` words, `hdd`
     under `hdd_draws`, n-gram fields under n words, `sentence_length_std` under two sentences and `compression_ratio`
-    unless `compression` is on. Definitions and sources: `detectors.lexical`, `detectors.repetition`; words and
-    sentences: `detectors.words`; compression ratio: Shaib et al. 2024 (arXiv:2403.00553).
+    unless `compression` is on. A document of more than 1 MiB is measured in pieces (`detectors.pieces`): `words` are
+    added up, and every other field is the mean over the pieces, weighted by their words. Definitions and sources:
+    `detectors.lexical`, `detectors.repetition`; words and sentences: `detectors.words`; compression ratio: Shaib et
+    al. 2024 (arXiv:2403.00553).
 
     Args:
         mattr_window: words in a window of MATTR.
@@ -68,7 +73,7 @@ class Diversity:
     compression: bool = False
 
     name: ClassVar[str] = "diversity"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("text",)
     schema: ClassVar[pa.Schema] = pa.schema(
         [
@@ -105,10 +110,21 @@ class Diversity:
                 *sentence_lengths(words),
                 self._compression_ratios(documents, long_enough),
             ]
-            arrays = [_float32(column, long_enough) for column in columns]
+            arrays = float_arrays(np.stack(columns), long_enough)
             return pa.record_batch([pa.array(words.counts.astype(np.int32)), *arrays], schema=self.schema)
 
         return measure
+
+    def combine(self, pieces: pa.RecordBatch, starts: Sequence[int]) -> pa.RecordBatch:
+        """Words added up; of all else the mean over the pieces that have it, weighted by their words."""
+        words = np.asarray(pieces.column("words"), np.float64)
+        means = []
+        for name in self.schema.names[1:]:
+            values = np.asarray(pieces.column(name).cast(pa.float64()).fill_null(np.nan))
+            known = ~np.isnan(values) & (words > 0)
+            means.append(np.average(values[known], weights=words[known]) if known.any() else np.nan)
+        arrays = float_arrays(np.array(means)[:, None], np.ones(1, np.bool_))
+        return pa.record_batch([pa.array([int(words.sum())], pa.int32()), *arrays], schema=self.schema)
 
     def _compression_ratios(self, documents: Documents, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
         ratios = np.full(len(documents), np.nan)
@@ -118,7 +134,3 @@ class Diversity:
                 text = data[offsets[i] : offsets[i + 1]]
                 ratios[i] = len(text) / len(zlib.compress(text, _ZLIB_LEVEL))
         return ratios
-
-
-def _float32(values: npt.NDArray[np.float64], defined: npt.NDArray[np.bool_]) -> pa.Array:
-    return pa.array(values.astype(np.float32), mask=~defined | np.isnan(values))

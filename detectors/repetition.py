@@ -19,8 +19,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.jit import compiled, load8, read_only, trailing_zeros
-from detectors.words import Words, find_or_add, refill
+from detectors.jit import bare, compiled, inlined, load8, read_only, trailing_zeros
+from detectors.simd import equal_mask, opaque
+from detectors.words import Words
 
 __all__ = ["LineRepetition", "NgramRepetition", "line_repetition", "ngram_repetition"]
 
@@ -62,7 +63,8 @@ def ngram_repetition(words: Words) -> NgramRepetition:
     """Measure n-gram repetition of every document. Memory: about 30 bytes for each word of the longest one."""
     n = len(words.counts)
     found = NgramRepetition(np.full((3, n), np.nan), np.full((3, n), np.nan), np.full((9, n), np.nan))
-    _ngrams(words.doc_offsets, words.ids, words.types, words.characters, *found)
+    links = words.links
+    _ngrams(words.doc_offsets, links.ids, links.types, links.occurrences, words.characters, *found)
     return found
 
 
@@ -73,17 +75,49 @@ def line_repetition(data: U8, offsets: I64) -> LineRepetition:
     return LineRepetition(*out)
 
 
+@inlined
+def find_or_add(table: U64, mask: np.uint64, keys: U64, used: int, key: np.uint64) -> int:
+    """Index of `key` among `keys[:used]`; `used` itself when it is new, and then it is stored.
+
+    `table` is an open-addressing hash table of `mask + 1` slots (a power of two), zeroed before the first call and
+    never full: a slot holds the index of a key plus one. `keys` has room for one more than there are.
+    """
+    slot = _mixed(key) & mask
+    low = np.uint64(0xFFFFFFFF)
+    while True:
+        entry = table[slot]
+        # An empty slot names the next key to come, so that new and known keys go the same way.
+        new = int(entry == 0)
+        named = (int(entry & low) - 1) & (new - 1) | used & -new
+        keys[np.uint64(used)] = key
+        if opaque(int(keys[np.uint64(named)] == key)):
+            table[slot] = np.uint64(named + 1)
+            return named
+        slot = (slot + np.uint64(1)) & mask
+
+
+@inlined
+def _mixed(key: np.uint64) -> np.uint64:
+    key = key * np.uint64(0x9E3779B97F4A7C15)
+    return key ^ (key >> np.uint64(29))
+
+
 @compiled
-def _ngrams(doc_offsets: I64, ids: I32, types: I32, characters: I32, distinct: F64, top: F64, duplicate: F64) -> None:
+def _ngrams(
+    doc_offsets: I64, ids: I32, types: I32, occurrences: I32, characters: I32, distinct: F64, top: F64, duplicate: F64
+) -> None:
     longest = 0
     for document in range(types.size):
         longest = max(longest, doc_offsets[document + 1] - doc_offsets[document])
     table = np.zeros(1024, np.uint64)
-    keys = np.empty(longest, np.uint64)
-    counts = np.empty(longest, np.int32)
+    sieve = np.zeros(1024, np.uint8)
+    keys = np.empty(longest + 1, np.uint64)
+    pairs = np.empty(longest + 1, np.uint64)
+    counts = np.empty(longest + 1, np.int32)
     # Where n-grams of the current n stand that may occur again, and which n-gram that is.
-    at = np.empty(longest, np.int32)
-    gram = np.empty(longest, np.int32)
+    at = np.empty(longest + 1, np.int32)
+    gram = np.empty(longest + 1, np.int32)
+    base = 0
     for document in range(types.size):
         first, end = doc_offsets[document], doc_offsets[document + 1]
         n = end - first
@@ -92,20 +126,28 @@ def _ngrams(doc_offsets: I64, ids: I32, types: I32, characters: I32, distinct: F
         lengths = characters[first:end]
         total = 0
         for length in lengths:
-            total += length
+            total += int(length)
         distinct[0, document] = types[document] / n
-        alive = _repeated_words(ids[first:end], types[document], counts, at, gram)
+        alive = _repeated_words(ids[first:end], occurrences[base : base + types[document]], at, gram)
+        base += types[document]
         for size in range(2, min(LONGEST, n) + 1):
             grams = n - size + 1
             candidates, different = 0, 0
             if alive:
+                candidates = _pairs(at, gram, pairs, alive)
+                slots = 256
+                while slots < 4 * candidates:
+                    slots *= 2
+                if slots > sieve.size:
+                    sieve = np.zeros(slots, np.uint8)
+                candidates = _sifted(sieve, slots, at, pairs, candidates)
                 slots = 64
-                while slots < 2 * alive:
+                while slots < 2 * candidates:
                     slots *= 2
                 if slots > table.size:
                     table = np.zeros(slots, np.uint64)
-                table[:slots] = 0
-                candidates, different = _lengthen(table, slots, keys, counts, at, gram, alive)
+                table[:slots] = np.uint64(0)
+                different = _named(table, slots, keys, counts, pairs, gram, candidates)
             if size <= LONGEST_DISTINCT:
                 # Those that were ruled out occur once each.
                 distinct[size - 1, document] = (grams - candidates + different) / grams
@@ -116,48 +158,75 @@ def _ngrams(doc_offsets: I64, ids: I32, types: I32, characters: I32, distinct: F
                 top[size - 2, document] = _covered(lengths, at, gram, alive, size, best) / total if best >= 0 else 0.0
 
 
-@compiled
-def _repeated_words(ids: I32, types: int, counts: I32, at: I32, gram: I32) -> int:
-    counts[:types] = 0
-    for word in ids:
-        counts[word] += 1
+@bare
+def _repeated_words(ids: I32, occurrences: I32, at: I32, gram: I32) -> int:
     alive = 0
     for i in range(ids.size):
-        if counts[ids[i]] > 1:
-            at[alive], gram[alive] = i, ids[i]
-            alive += 1
+        word, slot = ids[i], np.uint64(alive)
+        # Written always and kept by counting: no branch to guess.
+        at[slot], gram[slot] = i, word
+        alive += occurrences[np.uint64(word)] > 1
     return alive
 
 
-@compiled
-def _lengthen(table: U64, slots: int, keys: U64, counts: I32, at: I32, gram: I32, alive: int) -> tuple[int, int]:
-    """From repeated n-grams to (n + 1)-grams, in place: one can occur twice only where both of its n-grams do."""
-    mask = np.uint64(slots - 1)
-    candidates, different = 0, 0
+@bare
+def _pairs(at: I32, gram: I32, pairs: U64, alive: int) -> int:
+    """(n + 1)-grams of neighbouring repeated n-grams, in place: one that occurs twice has n-grams that both do."""
+    candidates = 0
+    here, name = at[0], gram[0]
     for k in range(alive - 1):
-        if at[k + 1] == at[k] + 1:
-            key = np.uint64(gram[k]) << np.uint64(32) | np.uint64(gram[k + 1])
-            name = find_or_add(table, mask, keys, different, key)
-            if name == different:
-                counts[name] = 0
-                different += 1
-            counts[name] += 1
-            at[candidates], gram[candidates] = at[k], name
-            candidates += 1
-    return candidates, different
+        beyond, follower = at[k + 1], gram[k + 1]
+        slot = np.uint64(candidates)
+        at[slot] = here
+        pairs[slot] = np.uint64(name) << np.uint64(32) | np.uint64(follower)
+        candidates += beyond == here + 1
+        here, name = beyond, follower
+    return candidates
 
 
-@compiled
+@bare
+def _sifted(sieve: U8, slots: int, at: I32, pairs: U64, candidates: int) -> int:
+    """Drop, in place, pairs that share their slot of the sieve with no other: they occur once."""
+    sieve[:slots] = np.uint8(0)
+    mask = np.uint64(slots - 1)
+    for k in range(candidates):
+        slot = _mixed(pairs[k]) & mask
+        seen = sieve[slot]
+        sieve[slot] = seen + np.uint8(seen < 2)
+    kept = 0
+    for k in range(candidates):
+        key, slot = pairs[k], np.uint64(kept)
+        at[slot], pairs[slot] = at[k], key
+        kept += sieve[_mixed(key) & mask] > 1
+    return kept
+
+
+@bare
+def _named(table: U64, slots: int, keys: U64, counts: I32, pairs: U64, gram: I32, candidates: int) -> int:
+    """Number the different pairs, count them, and note the number of each; return how many there are."""
+    mask = np.uint64(slots - 1)
+    different = 0
+    for k in range(candidates):
+        name = find_or_add(table, mask, keys, different, pairs[k])
+        gram[k] = name
+        if name == different:
+            counts[name] = 0
+            different += 1
+        counts[name] += 1
+    return different
+
+
+@bare
 def _repeated(counts: I32, at: I32, gram: I32, candidates: int) -> int:
     alive = 0
     for k in range(candidates):
-        if counts[gram[k]] > 1:
-            at[alive], gram[alive] = at[k], gram[k]
-            alive += 1
+        name, slot = gram[k], np.uint64(alive)
+        at[slot], gram[slot] = at[k], name
+        alive += counts[np.uint64(name)] > 1
     return alive
 
 
-@compiled
+@bare
 def _covered(lengths: I32, at: I32, gram: I32, alive: int, size: int, only: int) -> int:
     """Characters of all words in the n-grams listed (in that one if `only` >= 0), each once."""
     covered, reached = 0, 0
@@ -169,7 +238,7 @@ def _covered(lengths: I32, at: I32, gram: I32, alive: int, size: int, only: int)
     return covered
 
 
-@compiled
+@bare
 def _most_frequent(lengths: I32, counts: I32, at: I32, gram: I32, alive: int, size: int) -> int:
     """The n-gram that occurs most often, then is longest, then comes first; -1 when none is listed."""
     best, most, widest = -1, 0, 0
@@ -191,12 +260,18 @@ def _lines(data: U8, offsets: I64, out: F64) -> None:
     for document in range(offsets.size - 1):
         at, end = offsets[document], offsets[document + 1]
         size, used = 256, 0
-        table[:size] = 0
+        newline = _newline(data, at, end)
+        if newline == end:
+            first, last = _stripped(data, at, end)
+            if first < last:
+                out[0, document] = out[1, document] = 0.0
+            continue
+        table[:size] = np.uint64(0)
         lines, repeated, repeated_bytes, total_bytes = 0, 0, 0, 0
         while at < end:
-            newline = _newline(data, at, end)
             first, last = _stripped(data, at, newline)
             at = newline + 1
+            newline = _newline(data, at, end)
             if first == last:
                 continue
             if 2 * used >= size:
@@ -204,7 +279,7 @@ def _lines(data: U8, offsets: I64, out: F64) -> None:
                 if size > table.size:
                     table = np.zeros(size, np.uint64)
                     keys = np.concatenate((keys[:used], np.empty(size // 2 - used, np.uint64)))
-                refill(table, size, keys, used)
+                _refill(table, size, keys, used)
             lines += 1
             total_bytes += last - first
             if find_or_add(table, np.uint64(size - 1), keys, used, _hash_bytes(data, first, last)) == used:
@@ -217,21 +292,28 @@ def _lines(data: U8, offsets: I64, out: F64) -> None:
             out[1, document] = repeated_bytes / total_bytes
 
 
-@compiled
+@bare
+def _refill(table: U64, size: int, keys: U64, used: int) -> None:
+    """Clear the first `size` slots of `table` and store `keys[:used]` there, for `find_or_add`."""
+    table[:size] = np.uint64(0)
+    for k in range(used):
+        find_or_add(table, np.uint64(size - 1), keys, k, keys[k])
+
+
+@inlined
 def _newline(data: U8, at: int, end: int) -> int:
     """Position of the first newline in `[at, end)`; `end` without one."""
-    while at + 8 <= end:
-        block = load8(data, at) ^ np.uint64(0x0A0A0A0A0A0A0A0A)
-        zeros = (block - np.uint64(0x0101010101010101)) & ~block & np.uint64(0x8080808080808080)
-        if zeros:
-            return at + (trailing_zeros(zeros) >> 3)
-        at += 8
+    while at + 64 <= end:
+        mask = equal_mask(data, at, 10)
+        if mask:
+            return at + trailing_zeros(mask)
+        at += 64
     while at < end and data[at] != 10:
         at += 1
     return at
 
 
-@compiled
+@inlined
 def _stripped(data: U8, first: int, last: int) -> tuple[int, int]:
     while first < last and (data[first] == 32 or 9 <= data[first] <= 13):
         first += 1
@@ -240,9 +322,17 @@ def _stripped(data: U8, first: int, last: int) -> tuple[int, int]:
     return first, last
 
 
-@compiled
+@inlined
 def _hash_bytes(data: U8, at: int, end: int) -> np.uint64:
     state = np.uint64(end - at) * np.uint64(0x9E3779B97F4A7C15)
+    other = state
+    while at + 16 <= end:
+        # Two chains of multiplications, for one waits on itself.
+        state = (state ^ load8(data, at)) * np.uint64(0xD6E8FEB86659FD93)
+        other = (other ^ load8(data, at + 8)) * np.uint64(0xFF51AFD7ED558CCD)
+        state ^= state >> np.uint64(32)
+        other ^= other >> np.uint64(32)
+        at += 16
     while at < end:
         if at + 8 <= end:
             chunk = load8(data, at)
@@ -253,4 +343,4 @@ def _hash_bytes(data: U8, at: int, end: int) -> np.uint64:
         state = (state ^ chunk) * np.uint64(0xD6E8FEB86659FD93)
         state ^= state >> np.uint64(32)
         at += 8
-    return state
+    return (state ^ (other << np.uint64(32) | other >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)

@@ -179,6 +179,37 @@ def hapax_share(words: Sequence[object]) -> float:
     return sum(f == 1 for f in counts.values()) / len(counts)
 
 
+def zipf_slope(words: Sequence[object]) -> float | None:
+    counts = sorted(Counter(words).values(), reverse=True)
+    if counts[0] == counts[-1]:
+        return None
+    xs, ys = [math.log(rank) for rank in range(1, len(counts) + 1)], [math.log(count) for count in counts]
+    x, y = math.fsum(xs) / len(xs), math.fsum(ys) / len(ys)
+    return math.fsum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / math.fsum((a - x) ** 2 for a in xs)
+
+
+def characters(data: bytes) -> dict[str, float | None]:
+    text = "".join("\ufffd" if 0xD800 <= ord(c) <= 0xDFFF else c for c in data.decode("utf-8", "surrogateescape"))
+    counts, words = Counter(text), segment(data)
+    white = sum(kind(c) in ("space", "newline") for c in text)
+    upper, lower = sum(kind(c) == "upper" for c in text), sum(kind(c) == "lower" for c in text)
+
+    def share(part: int, whole: int) -> float | None:
+        return part / whole if whole else None
+
+    shares = [n / len(text) for n in counts.values()]
+    return {
+        "characters": len(text),
+        "entropy": -math.fsum(p * math.log2(p) for p in shares) if text else None,
+        "upper_share": share(upper, upper + lower),
+        "capitalised_share": share(sum(word.capital for word in words), len(words)),
+        "punctuation_share": share(sum(unicodedata.category(c)[0] == "P" for c in text), len(text) - white),
+        "digit_share": share(sum("0" <= c <= "9" for c in text), len(text) - white),
+        "space_share": share(white, len(text)),
+        "non_ascii_share": share(sum(c > "\x7f" for c in text), len(text)),
+    }
+
+
 def ngrams(words: Sequence[object], n: int) -> dict[tuple[object, ...], list[int]]:
     found: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for i in range(len(words) - n + 1):

@@ -62,6 +62,8 @@ def test_lexical_indices_agree_with_their_definitions(documents: list[list[int]]
         assert close(found.mtld[i], reference.mtld(document, threshold))
         assert close(found.yule_k[i], reference.yule_k(document))
         assert close(found.hapax_share[i], reference.hapax_share(document))
+        slope = reference.zipf_slope(document)
+        assert np.isnan(found.zipf_slope[i]) if slope is None else close(found.zipf_slope[i], slope)
         if len(document) >= width:
             assert close(found.mattr[i], reference.mattr(document, width))
             assert close(found.hdd[i], reference.hdd(document, width))
@@ -158,6 +160,7 @@ def test_fields_hold_what_they_say() -> None:
         "hdd": reference.hdd(folded, 42),
         "yule_k": reference.yule_k(folded),
         "hapax_share": reference.hapax_share(folded),
+        "zipf_slope": reference.zipf_slope(folded),
         **{f"distinct_{n}": reference.distinct(folded, n) for n in (1, 2, 3)},
         **{f"top_{n}gram": reference.top_share(folded, lengths, n) for n in (2, 3, 4)},
         **{f"dup_{n}gram": reference.duplicate_share(folded, lengths, n) for n in range(2, 11)},
@@ -182,7 +185,10 @@ def test_short_documents_get_a_word_count_and_nothing_else() -> None:
 def test_fields_are_null_only_where_undefined_when_every_length_is_measured() -> None:
     everything = Diversity(min_words=0, compression=True)
     undefined = {name for name, value in measure("three words here", everything).items() if value is None}
-    assert undefined == {"mattr", "hdd", "sentence_length_std", "top_4gram", *(f"dup_{n}gram" for n in range(4, 11))}
+    assert undefined == {
+        *("mattr", "hdd", "zipf_slope", "sentence_length_std", "top_4gram"),
+        *(f"dup_{n}gram" for n in range(4, 11)),
+    }
     assert {name for name, value in measure("", everything).items() if value is not None} == {"words"}
 
 
