@@ -18,7 +18,7 @@ from detectors.protocols import Device
 
 __all__ = ["CheckConfig", "Config", "CurateConfig", "ScanConfig", "find_config", "load_config"]
 
-DEFAULT_SIGNALS = ("document", "diversity", "residue", "ai_text")
+DEFAULT_SIGNALS = ("document", "characters", "diversity", "language", "near_dup", "residue", "ai_text")
 _TABLES = ("check", "curate", "signal", "rule")
 _MAX_SEED = 2**63 - 1
 _MAX_WORKERS = 4096
@@ -35,6 +35,7 @@ class ScanConfig:
         seed: recorded in every part, and used by signals that sample; not negative.
         workers: processes; 0 means one per core.
         device: auto, cpu or cuda.
+        sketches: whether to keep corpus sketches (`detectors.sketches`) beside the findings.
     """
 
     text: str | None = None
@@ -43,6 +44,7 @@ class ScanConfig:
     seed: int = 17
     workers: int = 0
     device: str = "auto"
+    sketches: bool = True
 
     def __post_init__(self) -> None:
         devices = [device.value for device in Device]

@@ -186,7 +186,8 @@ class Findings:
 
         Columns: `shard` str, `row` i64 (position in the shard), `source` str, `unmeasured` u32 (signals without a
         measurement of this row), `errors` list[str] (`signal: what it raised`), and a struct a signal, null where the
-        row could not be measured.
+        row could not be measured. Binary fields, such as `near_dup.minhash`, stay in the files of the parts: no rule
+        can look at them, and they are larger than all else together.
 
         Raises:
             FindingsError: a part is missing or does not match its neighbours.
@@ -235,7 +236,7 @@ class Findings:
 
     def _read(self, file: pq.ParquetFile, group: int, key: str, signal: str) -> pa.Table:
         try:
-            return file.read_row_group(group)
+            return file.read_row_group(group, columns=_readable(file.schema_arrow))
         except (OSError, pa.ArrowException, IndexError) as error:
             where = f"{self.directory}: findings of {signal} on {key}"
             raise FindingsError(f"{where} are torn. Run foxing scan again with --fresh.") from error
@@ -248,6 +249,22 @@ class Findings:
             raise FindingsError(
                 f"{path}: is missing or torn. Run foxing scan again: it makes what is missing."
             ) from error
+
+
+def _readable(schema: pa.Schema) -> list[str] | None:
+    """Leaves that are not binary; None when that is all of them."""
+    leaves, binary = [], False
+    for spec in schema:
+        for leaf in spec.type if pa.types.is_struct(spec.type) else [spec]:
+            if _is_binary(leaf):
+                binary = True
+            else:
+                leaves.append(spec.name if leaf is spec else f"{spec.name}.{leaf.name}")
+    return leaves if binary else None
+
+
+def _is_binary(spec: pa.Field) -> bool:
+    return bool(pa.types.is_fixed_size_binary(spec.type) or pa.types.is_binary(spec.type))
 
 
 def empty_part(signals: Iterable[Signal]) -> pl.DataFrame:
@@ -264,7 +281,8 @@ def empty_part(signals: Iterable[Signal]) -> pl.DataFrame:
         }
     )
     structs = [
-        pl.Series(signal.name, pl.from_arrow(pa.array([], pa.struct(list(signal.schema))))) for signal in signals
+        pl.Series(signal.name, pl.from_arrow(pa.array([], pa.struct([f for f in signal.schema if not _is_binary(f)]))))
+        for signal in signals
     ]
     return frame.with_columns(*structs)
 

@@ -6,21 +6,21 @@ import errno
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from audit.corpus import Shard
-from audit.execute import attempt
+from audit.evaluate import measure_blocks
 from audit.layout import Layout
 from audit.parts import PartIdentity, PartWriter, part_path, read_identity
 from audit.readers import Group
 from audit.signature import signal_config
+from audit.sketch_parts import SketchWriter
 from detectors.documents import Documents
-from detectors.errors import ConfigError, FoxingError, OutputError, SignalError
-from detectors.protocols import Device, Measure, Signal
+from detectors.errors import ConfigError, FoxingError, OutputError
+from detectors.protocols import Device, Signal
+from detectors.sketches import Sketches
 
 __all__ = [
     "MeasureUnit",
@@ -127,12 +127,14 @@ class MeasureUnit:
         signals: to measure, raw columns among them.
         device: for signals with a model.
         seed: recorded in every part.
+        sketches: of the corpus, to make beside the findings; None for none.
     """
 
     directory: Path
     signals: tuple[Signal, ...]
     device: Device
     seed: int
+    sketches: Sketches | None = None
 
     def __call__(self, unit: Unit) -> Receipt:
         """Measure what is not there yet.
@@ -156,10 +158,11 @@ class MeasureUnit:
 
     def _measure(self, unit: Unit, began: float) -> Receipt:
         planned = (PartReceipt(unit.part.first_row, unit.part.rows),) if unit.part is not None else unit.known
-        if planned and not any(self._missing(unit, part.first_row) for part in planned):
+        if planned and all(self._is_complete(unit, part.first_row) for part in planned):
             return Receipt(unit.shard.key, planned, None, 0, 0, 0, 0.0)
+        measured: list[Signal | Sketches] = [*self.signals, *([self.sketches] if self.sketches else [])]
         columns = sorted(
-            {*unit.layout.columns, *(c.removeprefix("column:") for s in self.signals for c in s.reads if ":" in c)}
+            {*unit.layout.columns, *(c.removeprefix("column:") for s in measured for c in s.reads if ":" in c)}
         )
         if unit.part is not None:
             batches = unit.shard.batches(columns, first_group=unit.part.first_group, groups=unit.part.groups)
@@ -185,7 +188,11 @@ class MeasureUnit:
     def _missing(self, unit: Unit, first_row: int) -> list[Signal]:
         return [signal for signal in self.signals if not self._is_done(signal, unit, first_row)]
 
-    def _is_done(self, signal: Signal, unit: Unit, first_row: int) -> bool:
+    def _is_complete(self, unit: Unit, first_row: int) -> bool:
+        sketched = self.sketches is None or self._is_done(self.sketches, unit, first_row)
+        return sketched and not self._missing(unit, first_row)
+
+    def _is_done(self, signal: Signal | Sketches, unit: Unit, first_row: int) -> bool:
         """Whether the part is there, whole and measured alike; one that was measured otherwise stops the scan."""
         path = part_path(self.directory, signal.name, unit.shard.key, first_row)
         found = read_identity(path) if path.exists() else None
@@ -194,13 +201,13 @@ class MeasureUnit:
         return found is not None
 
     def _write_part(self, unit: Unit, first_row: int, batches: Iterator[pa.RecordBatch], tally: _Tally) -> int:
-        missing = self._missing(unit, first_row)
+        missing, sketch = self._missing(unit, first_row), self._sketch(unit, first_row)
         writers: dict[Signal, PartWriter] = {}
         rows = 0
         try:
             for batch in batches:
                 rows += batch.num_rows
-                if missing and batch.num_rows:
+                if (missing or sketch) and batch.num_rows:
                     documents = Documents(unit.layout.documents(batch, unit.shard.uri))
                     for signal in missing:
                         if signal not in writers:
@@ -208,7 +215,9 @@ class MeasureUnit:
                             writers[signal] = PartWriter(
                                 path, identity(signal, unit, self.seed, first_row), signal.schema
                             )
-                        writers[signal].write(*self._measure_batch(signal, documents, tally))
+                    for measured in measure_blocks(missing, documents, self.device, sketch):
+                        tally.faults += measured.faults
+                        writers[measured.signal].write(measured.found, pa.array(measured.valid), measured.errors)
                     tally.text_bytes += int(documents.offsets[-1] - documents.offsets[0])
                     tally.rows += len(documents)
         except BaseException:
@@ -217,27 +226,16 @@ class MeasureUnit:
             raise
         for writer in writers.values():
             writer.close()
+        if sketch is not None and rows:
+            sketch.close()
         return rows
 
-    def _measure_batch(
-        self, signal: Signal, documents: Documents, tally: _Tally
-    ) -> tuple[pa.RecordBatch, pa.BooleanArray, list[str | None] | None]:
-        measure = _loaded(signal, self.device)
-        found, errors = _isolate(measure, signal, documents)
-        if not _nullable(found.schema).equals(_nullable(signal.schema)) or found.num_rows != len(documents):
-            raise SignalError(
-                f"signal {signal.name!r} returned {found.num_rows} rows of {_types(found.schema)}, "
-                f"not {len(documents)} of {_types(signal.schema)}. Run detectors.conformance.check_signal on it."
-            )
-        measured = np.ones(len(documents), bool)
-        if "text" in signal.reads:
-            measured &= documents.valid
-        if "response" in signal.reads:
-            measured &= documents.response.valid
-        if errors:
-            tally.faults += sum(error is not None for error in errors)
-            measured &= np.array([error is None for error in errors])
-        return found, pa.array(measured), errors
+    def _sketch(self, unit: Unit, first_row: int) -> SketchWriter | None:
+        config = self.sketches
+        if config is None or self._is_done(config, unit, first_row):
+            return None
+        path = part_path(self.directory, config.name, unit.shard.key, first_row)
+        return SketchWriter(path, identity(config, unit, self.seed, first_row), config)
 
 
 @dataclass
@@ -252,7 +250,7 @@ def columns_of(shard: Shard) -> dict[str, str]:
     return {field.name: str(field.type) for field in shard.schema()}
 
 
-def identity(signal: Signal, unit: Unit, seed: int, first_row: int) -> PartIdentity:
+def identity(signal: Signal | Sketches, unit: Unit, seed: int, first_row: int) -> PartIdentity:
     """What the numbers of one part depend on."""
     return PartIdentity(
         signal=signal.name,
@@ -279,40 +277,6 @@ def refuse_other(wanted: PartIdentity, found: PartIdentity, directory: Path, key
         f"{directory}: findings of {wanted.signal} on {key} differ from this scan ({what}). "
         "Scan into another folder, or start over with --fresh."
     )
-
-
-@lru_cache(maxsize=64)
-def _loaded(signal: Signal, device: Device) -> Measure:
-    """Models are loaded once per worker."""
-    return signal.load(device)
-
-
-def _isolate(measure: Measure, signal: Signal, documents: Documents) -> tuple[pa.RecordBatch, list[str | None] | None]:
-    """Measure a batch; when it raises, halve it until the rows that raise stand alone: they cost nobody else."""
-    outcome = attempt(measure, documents)
-    if outcome.value is not None:
-        return outcome.value, None
-    if isinstance(outcome.error, FoxingError):
-        raise outcome.error
-    if len(documents) == 1:
-        nulls = [pa.nulls(1, spec.type) for spec in signal.schema]
-        return pa.record_batch(nulls, schema=_nullable(signal.schema)), [str(outcome.error)]
-    half = len(documents) // 2
-    pieces = [
-        _isolate(measure, signal, part)
-        for part in (documents.slice(0, half), documents.slice(half, len(documents) - half))
-    ]
-    table = pa.Table.from_batches([piece.cast(_nullable(signal.schema)) for piece, _ in pieces]).combine_chunks()
-    errors = [error for piece, found in pieces for error in (found or [None] * piece.num_rows)]
-    return table.to_batches(max_chunksize=len(documents))[0], errors
-
-
-def _types(schema: pa.Schema) -> str:
-    return ", ".join(f"{field.name} {field.type}" for field in schema)
-
-
-def _nullable(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([pa.field(spec.name, spec.type) for spec in schema])
 
 
 def _cut(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, Iterator[pa.RecordBatch]]]:

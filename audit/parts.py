@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -95,6 +97,30 @@ def read_identity(path: Path) -> PartIdentity | None:
         return None
 
 
+@dataclass(frozen=True)
+class _Pending:
+    """Findings of one batch that are not written yet."""
+
+    found: pa.RecordBatch
+    measured: pa.BooleanArray
+    errors: list[str | None] | None
+
+    def after(self, row: int) -> _Pending:
+        """What follows the first `row` rows."""
+        return _Pending(self.found.slice(row), self.measured.slice(row), self.errors[row:] if self.errors else None)
+
+
+def _storage(signal: str, kind: pa.StructType) -> dict[str, Any]:
+    """How the columns of a part are stored: hashes do not compress, and only text repeats itself enough for a list."""
+    leaves = {f"{signal}.{field.name}": field.type for field in kind} | {"row": pa.int64(), "error": pa.string()}
+    random = {name for name, leaf in leaves.items() if pa.types.is_fixed_size_binary(leaf) or leaf == pa.uint64()}
+    return {
+        "compression": {name: "none" if name in random else "zstd" for name in leaves},
+        "use_dictionary": [name for name, leaf in leaves.items() if pa.types.is_string(leaf)],
+        "write_statistics": False,
+    }
+
+
 class PartWriter:
     """Writes one part under a temporary name and renames it when it is whole."""
 
@@ -108,9 +134,10 @@ class PartWriter:
             metadata={_METADATA_KEY: text.encode()},
         )
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
+        self._writer = pq.ParquetWriter(self._temporary, self._schema, **_storage(identity.signal, kind))
+        self._fields = list(kind)
         self._row = identity.first_row
-        self._pending: list[pa.RecordBatch] = []
+        self._pending: list[_Pending] = []
         self._pending_rows = 0
 
     def write(self, found: pa.RecordBatch, measured: pa.BooleanArray, errors: list[str | None] | None) -> None:
@@ -121,25 +148,34 @@ class PartWriter:
             measured: False where the row could not be measured: its struct becomes null.
             errors: per row, what the signal raised; None when nothing was raised.
         """
-        rows = found.num_rows
-        struct = pa.StructArray.from_arrays(
-            found.columns, fields=list(self._schema.field(1).type), mask=pc.invert(measured)
-        )
-        row = pa.array(range(self._row, self._row + rows), pa.int64())
-        error = pa.array(errors, pa.string()) if errors else pa.nulls(rows, pa.string())
-        self._pending.append(pa.record_batch([row, struct, error], schema=self._schema))
-        self._row += rows
-        self._pending_rows += rows
+        self._pending.append(_Pending(found, measured, errors))
+        self._pending_rows += found.num_rows
         if self._pending_rows >= ROWS_PER_GROUP:
             self._flush(ROWS_PER_GROUP)
 
     def _flush(self, multiple: int) -> None:
-        table = pa.Table.from_batches(self._pending, schema=self._schema).combine_chunks()
-        whole = table.num_rows - table.num_rows % multiple
+        if not self._pending:
+            return
+        rows = self._pending_rows
+        found = pa.Table.from_batches([part.found for part in self._pending]).combine_chunks()
+        measured = pa.chunked_array([part.measured for part in self._pending]).combine_chunks()
+        columns = [column.chunk(0) if column.num_chunks else pa.array([], column.type) for column in found.columns]
+        unmeasured = None if measured.true_count == rows else pc.invert(measured)
+        struct = pa.StructArray.from_arrays(columns, fields=self._fields, mask=unmeasured)
+        row = pa.array(np.arange(self._row, self._row + rows))
+        error = pa.nulls(rows, pa.string())
+        if any(part.errors for part in self._pending):
+            lines = [line for part in self._pending for line in (part.errors or [None] * part.found.num_rows)]
+            error = pa.array(lines, pa.string())
+        table = pa.table([row, struct, error], schema=self._schema)
+        whole = rows - rows % multiple
         if whole:
             self._writer.write_table(table.slice(0, whole), row_group_size=ROWS_PER_GROUP)
-        self._pending = table.slice(whole).to_batches()
-        self._pending_rows = table.num_rows - whole
+        self._row += whole
+        self._pending_rows = rows - whole
+        last = self._pending[-1].found.num_rows - self._pending_rows
+        # A batch is smaller than a row group, so what is left over is the end of the last one.
+        self._pending = [self._pending[-1].after(last)] if self._pending_rows else []
 
     def close(self) -> None:
         """Finish the part: after this it exists under its own name, whole."""

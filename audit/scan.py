@@ -25,6 +25,7 @@ from audit.signature import config_hash, signal_config
 from audit.storage import is_remote, stat
 from detectors.errors import FindingsError, FoxingError, InputError
 from detectors.protocols import Device, Signal
+from detectors.sketches import Sketches
 
 __all__ = ["Progress", "ScanResult", "scan"]
 
@@ -38,12 +39,14 @@ class Progress:
         total_bytes: of all shards.
         rows: covered so far.
         phase: `digest` or `measure`.
+        text_bytes: UTF-8 bytes that were measured so far, by this run.
     """
 
     done_bytes: int
     total_bytes: int
     rows: int
     phase: str
+    text_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,7 @@ class _Scan:
         self.executor: Executor = executor_for(config.workers)
         self.known = {shard.uri: shard for shard in known.shards} if known else {}
         self.by = config.by or (known.by if known else None)
+        self.sketches = Sketches(by=self.by) if config.sketches else None
         self.fresh = fresh
         self.failed: dict[str, FailedShard] = {}
         self.on_progress = on_progress or (lambda progress: None)
@@ -296,7 +300,7 @@ class _Scan:
     def _refuse_changed(self, firsts: Iterable[Unit]) -> None:
         """Stop when findings on disk were made otherwise than this run would make them, before anything is added."""
         for unit in firsts:
-            for signal in self.signals:
+            for signal in self._measured:
                 path = any_part(self.folder, signal.name, unit.shard.key)
                 found = read_identity(path) if path is not None else None
                 if found is not None:
@@ -304,13 +308,17 @@ class _Scan:
                     if wanted.differences(found):
                         refuse_other(wanted, found, self.folder, unit.shard.key)
 
+    @property
+    def _measured(self) -> list[Signal | Sketches]:
+        return [*self.signals, *([self.sketches] if self.sketches else [])]
+
     def _measure(self, corpus: Corpus, units: list[Unit]) -> dict[str, list[Receipt]]:
         sizes = {shard.key: shard.size_bytes for shard in corpus.shards}
         counts = Counter(unit.shard.key for unit in units)
         total = sum(sizes[key] for key in counts)
-        task = MeasureUnit(self.folder, self.signals, Device(self.config.device), self.config.seed)
+        task = MeasureUnit(self.folder, self.signals, Device(self.config.device), self.config.seed, self.sketches)
         receipts: dict[str, list[Receipt]] = {}
-        done, rows = 0.0, 0
+        done, rows, text = 0.0, 0, 0
         for outcome in self.executor.map(task, units):
             shard = outcome.item.shard
             if outcome.value is None:
@@ -321,7 +329,8 @@ class _Scan:
             receipts.setdefault(shard.key, []).append(outcome.value)
             done += sizes[shard.key] / counts[shard.key]
             rows += sum(part.rows for part in outcome.value.parts)
-            self.on_progress(Progress(int(done), total, rows, "measure"))
+            text += outcome.value.text_bytes
+            self.on_progress(Progress(int(done), total, rows, "measure", text))
         return receipts
 
     def _record(self, shard: Shard, digest: str, units: list[Unit], receipts: list[Receipt]) -> ShardRecord:

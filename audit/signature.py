@@ -10,15 +10,16 @@ from enum import Enum
 
 from audit import __version__
 from detectors.protocols import Signal
+from detectors.sketches import Sketches
 
 __all__ = ["config_hash", "corpus_hash", "signal_config", "signature"]
 
 _SHORT = 4
 
 
-def signal_config(signal: Signal) -> dict[str, object]:
+def signal_config(signal: Signal | Sketches) -> dict[str, object]:
     """The settings of a signal as JSON-ready values."""
-    fields: dict[str, object] = dataclasses.asdict(signal)  # type: ignore[call-overload]  # a protocol cannot demand it
+    fields: dict[str, object] = dataclasses.asdict(signal)  # type: ignore[arg-type]  # a protocol cannot demand it
     return {key: _plain(value) for key, value in fields.items()}
 
 

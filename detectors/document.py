@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from detectors.documents import Documents
 from detectors.protocols import Device, Measure
@@ -50,3 +52,11 @@ class Document:
             return pa.record_batch([pa.array(c) for c in columns], schema=self.schema)
 
         return measure
+
+    def combine(self, pieces: pa.RecordBatch, starts: Sequence[int]) -> pa.RecordBatch:
+        """Sums over the pieces of a long document; it is valid UTF-8 when every piece is."""
+        sums = [
+            pc.sum(pieces.column(name)).cast(self.schema.field(name).type) for name in ("bytes", "characters", "words")
+        ]
+        values = [*sums, pc.all(pieces.column("utf8_valid"))]
+        return pa.record_batch([pa.array([value.as_py()], value.type) for value in values], schema=self.schema)

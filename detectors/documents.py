@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
+    from detectors.language import Languages
     from detectors.words import Words
 
 __all__ = ["Documents", "as_large_binary"]
@@ -109,6 +110,13 @@ class Documents:
         from detectors.words import segment
 
         return segment(self.data, self.offsets)
+
+    @cached_property
+    def languages(self) -> Languages:
+        """Language and script of every document, from its first part (see `detectors.language`)."""
+        from detectors.language import identify
+
+        return identify(self)
 
     @property
     def response(self) -> Documents:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from detectors.documents import Documents
 
-__all__ = ["Device", "Measure", "Signal"]
+__all__ = ["Device", "Measure", "Piecewise", "Signal"]
 
 
 class Device(Enum):
@@ -62,4 +62,23 @@ class Signal(Protocol):
 
     def load(self, device: Device) -> Measure:
         """Load models and tables, once per worker, and return the function that measures a batch."""
+        ...
+
+
+@runtime_checkable
+class Piecewise(Protocol):
+    """A signal that says what its measures of the pieces of a long document come to; optional.
+
+    A scan cuts documents of more than `detectors.pieces.PIECE_BYTES` into pieces (at white space, where there is any),
+    measures these as documents of their own and combines them, so that memory and cost a byte stay flat. A signal
+    without `combine` is given such a document whole.
+    """
+
+    def combine(self, pieces: pa.RecordBatch, starts: Sequence[int]) -> pa.RecordBatch:
+        """One row of `Signal.schema` for one document.
+
+        Args:
+            pieces: what was measured of each piece, in the order of the text; two rows or more.
+            starts: byte offset in the document of each piece.
+        """
         ...

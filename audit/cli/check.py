@@ -42,7 +42,7 @@ Examples:
 @click.option("--budget", multiple=True, metavar="ID=SHARE", help="Share tolerated, 0 to 1. Repeatable.")
 @click.option("--strict", is_flag=True, help="Judge FX101 by the upper end of its interval.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 when over budget; 2 stays 2.")
-@click.option("--statistics", is_flag=True, help="Add every rule's table by source.")
+@click.option("--statistics", is_flag=True, help="Add every rule's table by source, and the lexical profile.")
 @common
 def command(
     session: Session,
@@ -61,6 +61,7 @@ def command(
     """
     from audit.assess import assess
     from audit.formats import FORMATS, View, render
+    from audit.profile import profiled
     from audit.replacing import replacing
     from audit.rules import choose, rules_from
     from detectors.registry import load
@@ -73,6 +74,8 @@ def command(
         assessment = assess(
             findings, rules, budgets=config.budget, select=config.select, ignore=config.ignore, strict=config.strict
         )
+        if statistics:
+            assessment = profiled(assessment, findings)
     color = session.color and output_file is None
     text = render(format_name, assessment, View(color=color, statistics=statistics, verbose=session.verbose))
     if output_file is None:

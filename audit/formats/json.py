@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from typing import TYPE_CHECKING
 
 from audit.formats import View
+from audit.profile import PROFILE_VERSION, QUANTILES, ProfiledAssessment
 
 if TYPE_CHECKING:
     from audit.assess import Assessment, Case, Result, SourceShare
     from audit.census import Counts
     from audit.prevalence import Estimate, Interval
+    from audit.profile import Profile, SourceProfile
 
 __all__ = ["FORMAT", "VERSION", "render"]
 
@@ -39,6 +42,42 @@ def _document(assessment: Assessment) -> dict[str, object]:
         "total": _counts(assessment.total),
         "sources": {name: _counts(counts) for name, counts in assessment.sources.items()},
         "rules": [_result(result) for result in assessment.results],
+        "profile": _profile(assessment.profile) if isinstance(assessment, ProfiledAssessment) else None,
+    }
+
+
+def _profile(profile: Profile | None) -> dict[str, object] | None:
+    if profile is None:
+        return None
+    return {
+        "version": PROFILE_VERSION,
+        "sketches": profile.signature,
+        "equal_words": profile.equal_words,
+        "apart": profile.apart,
+        "quantiles": list(QUANTILES),
+        "total": _source_profile(profile.total),
+        "sources": {name: _source_profile(found) for name, found in profile.sources.items()},
+    }
+
+
+def _source_profile(found: SourceProfile) -> dict[str, object]:
+    heaps = found.heaps
+    return {
+        "documents": found.documents,
+        "words": found.words,
+        "bytes": found.size_bytes,
+        "distinct": [dataclasses.asdict(distinct) for distinct in found.distinct],
+        "heaps": None if heaps is None else dataclasses.asdict(heaps),
+        "growth": [dataclasses.asdict(point) for point in found.points],
+        "lengths": {name: list(values) for name, values in found.quantiles.items()},
+        "phrases": {
+            name: {
+                "candidates": phrases.candidates,
+                "shortfall": phrases.shortfall,
+                "items": [item._asdict() for item in phrases.items],
+            }
+            for name, phrases in found.phrases.items()
+        },
     }
 
 

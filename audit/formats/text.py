@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from audit.assess import Verdict
 from audit.formats import View, count, interval, percent, plain, row_values, short, what
+from audit.profile import ProfiledAssessment
 
 if TYPE_CHECKING:
     from audit.assess import Assessment, Result
+    from audit.profile import Phrases
+    from detectors.frequent import Item
 
 __all__ = ["render"]
 
@@ -20,6 +23,8 @@ _COLORS = {Verdict.OVER: "31;1", Verdict.WITHIN: "32", Verdict.NO_ESTIMATE: "33"
 _ID = 5
 _TOP_SOURCES = 5
 _TOP_ROWS = 3
+_TOP_PHRASES = 5
+_LISTED = {"ngrams_3": "3-grams", "ngrams_5": "5-grams", "openings": "openings", "endings": "endings"}
 
 
 def render(assessment: Assessment, view: View) -> str:
@@ -27,7 +32,7 @@ def render(assessment: Assessment, view: View) -> str:
     blocks = [_headline(assessment), _table(assessment, view)]
     blocks += [_details(result, view) for result in assessment.over]
     if view.statistics:
-        blocks += [_statistics(assessment)]
+        blocks += [_statistics(assessment), *_profile(assessment)]
     blocks.append([*_corpus(assessment), f"signature {plain(assessment.signature)}"])
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
@@ -117,6 +122,36 @@ def _statistics(assessment: Assessment) -> list[str]:
             lines.append(f"{result.rule.id} {plain(result.rule.name)} by source")
             lines += [f"  - {line}" for line in _by_source(result, None)]
     return lines
+
+
+def _profile(assessment: Assessment) -> list[list[str]]:
+    """The lexical profile: sources against each other, then what many documents share."""
+    profile = assessment.profile if isinstance(assessment, ProfiledAssessment) else None
+    if profile is None or not profile.total.documents:
+        return []
+    equal = f" at {profile.equal_words:,} words" if profile.equal_words is not None else ""
+    rows = [("source", "documents", "words", f"distinct-2{equal}", f"distinct-3{equal}", "Heaps", "top opening")]
+    for name, found in (("all sources", profile.total), *profile.sources.items()):
+        shares = [f"{share:.3f}" if (share := found.distinct[n].equal) is not None else "-" for n in (1, 2)]
+        heaps = "-" if found.heaps is None else f"{found.heaps.beta:.2f}"
+        opening = next((_phrase(item, found.phrases["openings"]) for item in found.phrases["openings"].items), "-")
+        rows.append((short(name), f"{found.documents:,}", f"{found.words:,}", shares[0], shares[1], heaps, opening))
+    error = f"{100 * profile.total.distinct[0].relative_error:.1f}"
+    table = [
+        f"lexical profile by source (distinct: standard error {error} % of it; {profile.signature})",
+        *(f"  - {line}" for line in _aligned(rows)),
+    ]
+    shared = [
+        f"  - {_LISTED[name]}: {'; '.join(_phrase(item, phrases) for item in phrases.items[:_TOP_PHRASES])}"
+        for name, phrases in profile.total.phrases.items()
+        if phrases.items
+    ]
+    return [table, ["shared by most documents", *shared]] if shared else [table]
+
+
+def _phrase(item: Item, phrases: Phrases) -> str:
+    share = percent(min(1.0, item.documents / phrases.candidates)) if phrases.candidates else "-"
+    return f"“{short(item.text)}” {share}"
 
 
 def _corpus(assessment: Assessment) -> Iterator[str]:
