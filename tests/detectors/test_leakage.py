@@ -1,0 +1,345 @@
+"""Shared n-grams against plain sets of n-grams; the index and its digest; settings; long documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from detectors.benchmark_index import BenchmarkIndex, stored_digest
+from detectors.conformance import awkward_documents, check_signal
+from detectors.documents import Documents
+from detectors.errors import ConfigError, SignalError
+from detectors.jit import read_only
+from detectors.leakage import Leakage
+from detectors.overlap import OverlapFinder
+from detectors.protocols import Device, Piecewise
+
+Texts = list[str | bytes | None]
+
+
+def index_of(texts: Texts, benchmark: str = "quiz") -> BenchmarkIndex:
+    ids = [f"{i:03}" for i in range(len(texts))]
+    return BenchmarkIndex.from_documents(Documents.from_texts(texts), [benchmark] * len(texts), ids)
+
+
+def text_of(numbers: list[int]) -> str:
+    return " ".join(f"w{number}" if number >= 0 else f"v{-number}" for number in numbers)
+
+
+@pytest.fixture
+def leakage(tmp_path: Path) -> Callable[..., Leakage]:
+    def make(index: BenchmarkIndex, n: int = 13) -> Leakage:
+        path = tmp_path / f"{index.digest[:12]}.idx"
+        path.write_bytes(index.to_bytes())
+        return Leakage(str(path), n).pinned()
+
+    return make
+
+
+def measure(signal: Leakage, texts: Texts) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = signal.load(Device.CPU)(Documents.from_texts(texts)).to_pylist()
+    return rows
+
+
+# The reference: sets of n-grams and, for the passage, every diagonal.
+
+
+def covered_by(sequence: list[int], grams: set[tuple[int, ...]], n: int) -> tuple[set[int], set[int]]:
+    """Positions covered by the n-grams of `sequence` that are in `grams`, and positions where these begin."""
+    starts = {i for i in range(len(sequence) - n + 1) if tuple(sequence[i : i + n]) in grams}
+    return {i + j for i in starts for j in range(n)}, starts
+
+
+def runs(document: list[int], item: list[int]) -> Iterator[tuple[int, int]]:
+    """Length, and start in the document, of every maximal common run."""
+    for diagonal in range(-len(item) + 1, len(document)):
+        length = 0
+        for at in range(max(diagonal, 0), min(len(document), len(item) + diagonal) + 1):
+            inside = at < len(document) and at - diagonal < len(item)
+            if inside and document[at] == item[at - diagonal]:
+                length += 1
+            elif length:
+                yield length, at - length
+                length = 0
+
+
+def by_sets(document: list[int], items: list[list[int]], n: int) -> tuple[int, ...]:
+    """What `OverlapFinder` finds for one document."""
+    covered: set[int] = set()
+    starts: set[int] = set()
+    best = (0, 0, -1)
+    for number, item in enumerate(items):
+        wanted = min(n, len(item))
+        if wanted < 8:
+            continue
+        grams = {tuple(item[i : i + wanted]) for i in range(len(item) - wanted + 1)}
+        here, begins = covered_by(document, grams, wanted)
+        covered |= here
+        starts |= begins
+        there, _ = covered_by(item, {tuple(document[i : i + wanted]) for i in begins}, wanted)
+        if there:
+            best = min(best, (-len(there), len(item), number))
+    if best[2] < 0:
+        return 0, 0, -1, 0, 0, 0
+    length, start = max(runs(document, items[best[2]]), key=lambda run: (run[0], -run[1]))
+    return len(covered), len(starts), best[2], -best[0], start, length
+
+
+def check_against_sets(documents: list[list[int]], items: list[list[int]], n: int) -> None:
+    index = index_of([text_of(item) for item in items])
+    words = Documents.from_texts([text_of(document) for document in documents]).words
+    found = OverlapFinder.of(index.words, index.offsets, n).find(words)
+    for i, document in enumerate(documents):
+        expected = by_sets(document, items, n)
+        passage = int(found.passage[i] - words.doc_offsets[i]) if expected[2] >= 0 else 0
+        row = found.covered[i], found.hits[i], found.item[i], found.item_covered[i], passage, found.passage_words[i]
+        assert tuple(map(int, row)) == expected
+
+
+@st.composite
+def overlapping(draw: st.DrawFn) -> tuple[list[list[int]], list[list[int]]]:
+    """Documents made of parts of items, with words between them that may continue an item by chance."""
+    word = st.integers(0, draw(st.sampled_from([0, 1, 3, 50])))
+    items = draw(st.lists(st.lists(word, max_size=40), min_size=1, max_size=5))
+    part = st.builds(
+        lambda item, start, length: item[start : start + length],
+        st.sampled_from(items),
+        st.integers(0, 30),
+        st.integers(0, 40),
+    )
+    noise = st.lists(word, max_size=15)
+    document = st.lists(st.one_of(part, noise), max_size=8).map(lambda parts: [w for part in parts for w in part])
+    return draw(st.lists(document, min_size=1, max_size=4)), items
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(overlapping(), st.sampled_from([8, 9, 13, 20]))
+def test_overlaps_are_those_of_sets_of_ngrams(texts: tuple[list[list[int]], list[list[int]]], n: int) -> None:
+    check_against_sets(*texts, n)
+
+
+@given(st.integers(0, 40), st.integers(0, 30), st.integers(13, 60), st.integers(0, 2**32))
+def test_a_shared_13_gram_is_found_at_every_alignment(before: int, after: int, size: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    item = random.integers(0, 10**9, size).tolist()
+    at = int(random.integers(0, size - 12))
+    document = random.integers(0, 10**9, before).tolist() + item[at : at + 13]
+    document += random.integers(0, 10**9, after).tolist()
+    check_against_sets([document, document[:-1], document[1:]], [item], 13)
+    index = index_of([text_of(item)])
+    words = Documents.from_texts([text_of(document)]).words
+    found = OverlapFinder.of(index.words, index.offsets, 13).find(words)
+    assert (found.covered[0], found.hits[0], found.passage[0]) == (13, 1, before)
+
+
+@given(st.integers(8, 12), st.integers(0, 30), st.integers(0, 30))
+def test_a_short_item_counts_where_all_of_it_stands(size: int, before: int, after: int) -> None:
+    item = list(range(size))
+    surroundings = [-1 - i for i in range(before + after)]
+    whole = surroundings[:before] + item + surroundings[before:]
+    cut = surroundings[:before] + item[:-1] + surroundings[before:]
+    check_against_sets([whole, cut, item[1:]], [item, list(range(100, 140))], 13)
+
+
+def test_a_long_document_of_repeated_words_is_searched_to_its_end() -> None:
+    items = [[0] * 30, [0, 1] * 12, list(range(5000, 5200))]
+    check_against_sets([[0] * 300, [0, 1] * 150, list(range(5000)) + items[2] + [0] * 9], items, 13)
+
+
+def test_an_item_and_a_document_of_one_word_again_and_again() -> None:
+    # Every 8-gram of the document is in 2000 places: it must not be extended anew from each of them.
+    index = index_of(["again " * 2000, "again and " * 1000])
+    words = Documents.from_texts(["again " * 2000, "and again " * 1500]).words
+    found = OverlapFinder.of(index.words, index.offsets, 13).find(words)
+    assert found.covered.tolist() == [2000, 3000]
+    assert found.item_covered.tolist() == [2000, 2000]
+    assert found.passage_words.tolist() == [2000, 2000]
+
+
+def test_documents_longer_than_a_chunk() -> None:
+    random = np.random.default_rng(1)
+    item = random.integers(0, 10**9, 40).tolist()
+    document = random.integers(0, 10**9, 5000).tolist()
+    for at in (1010, 1020, 2040, 4980):
+        document[at:at] = item[5:18]
+    check_against_sets([document], [item, document[1000:1012]], 13)
+    check_against_sets([document], [item], 8)
+
+
+def test_no_hit_rests_on_a_hash_alone() -> None:
+    # An index whose entries say that they are the document's, over other words.
+    document = Documents.from_texts([text_of(list(range(30)))]).words
+    same = OverlapFinder.of(document.hashes, document.doc_offsets, 13)
+    other = replace(same, words=read_only(same.words ^ np.uint64(1)))
+    assert same.find(document).covered[0] == 30
+    assert other.find(document).covered[0] == 0
+
+
+def test_a_search_leaves_nothing_behind_for_the_next() -> None:
+    index = index_of([text_of(list(range(40))), text_of(list(range(30, 70)))])
+    finder = OverlapFinder.of(index.words, index.offsets, 13)
+    words = Documents.from_texts([text_of(list(range(60))), "nothing", text_of(list(range(20, 45)))]).words
+    first = finder.find(words)
+    for found, again in zip(first, finder.find(words), strict=True):
+        assert found.tolist() == again.tolist()
+
+
+def test_findings_are_worked_out_by_hand(leakage: Callable[..., Leakage]) -> None:
+    quote = "the quick brown fox jumps over the lazy dog and runs away from the farm at night"
+    index = index_of(["Q: What happened? The quick brown fox jumps over the lazy dog, and runs away!", "x " * 9])
+    text = f"“Héllo” — {quote}. And " + "so on " * 5
+    start = len("“Héllo” — ".encode())
+    end = len("“Héllo” — the quick brown fox jumps over the lazy dog and runs away".encode())
+    assert measure(leakage(index), [text])[0]["hits"] == 0
+    row, nothing, empty, null = measure(leakage(index, 8), [text, "other words", "", None])
+    assert row == {
+        "overlap": pytest.approx(12 / 29),
+        "words": 1 + 17 + 1 + 10,
+        "covered": 12,
+        "hits": 5,
+        "item": "000",
+        "benchmark": "quiz",
+        "item_covered": 12,
+        "item_share": pytest.approx(12 / 15),
+        "start": start,
+        "end": end,
+    }
+    unshared = {"overlap": 0.0, "covered": 0, "hits": 0, "item": None, "item_share": 0.0, "start": None, "end": None}
+    for found in (nothing, empty, null):
+        assert found.items() >= unshared.items()
+
+
+def test_leakage_keeps_the_contract_of_a_signal(leakage: Callable[..., Leakage]) -> None:
+    documents = awkward_documents()
+    items = [text for text in documents.texts()[::2] if text is None or len(text) < 2000]
+    index = BenchmarkIndex.merge([index_of(list(items), "awkward"), index_of(["none of these " * 9])])
+    for n in (8, 13):
+        check_signal(leakage(index, n))
+    check_signal(leakage(index_of([])))
+    assert isinstance(Leakage(), Piecewise)
+
+
+def test_the_order_of_items_changes_nothing() -> None:
+    texts = [text_of(list(range(i, i + 20))) for i in range(0, 100, 7)]
+    parts = [index_of([text], benchmark=f"b{i % 3}") for i, text in enumerate(texts)]
+    forwards, backwards = BenchmarkIndex.merge(parts), BenchmarkIndex.merge([*parts[::-1], parts[3]])
+    assert forwards.digest == backwards.digest
+    assert forwards.to_bytes() == backwards.to_bytes()
+    assert len(forwards) == len(texts)
+    assert forwards.digest != BenchmarkIndex.merge(parts[1:]).digest
+    assert forwards.digest != BenchmarkIndex.merge([*parts[1:], index_of([texts[0]], benchmark="b1")]).digest
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=40)), max_size=6))
+def test_an_index_survives_the_file(texts: Texts) -> None:
+    index = index_of([text if text is None else str(text).encode("utf-8", "replace") for text in texts])
+    again = BenchmarkIndex.from_bytes(index.to_bytes())
+    assert again.ids.equals(index.ids)
+    assert again.benchmarks.equals(index.benchmarks)
+    assert again.words.tolist() == index.words.tolist()
+    assert again.offsets.tolist() == index.offsets.tolist()
+    assert again.digest == index.digest == stored_digest(index.to_bytes())
+
+
+def test_an_index_holds_no_text() -> None:
+    assert b"lazy" not in index_of(["the quick brown fox jumps over the lazy dog"]).to_bytes()
+
+
+def test_items_benchmarks_and_ids_are_equally_many() -> None:
+    with pytest.raises(ValueError, match="1 items, 2 benchmarks and 1 ids"):
+        BenchmarkIndex.from_documents(Documents.from_texts(["text"]), ["a", "b"], ["1"])
+
+
+def test_a_damaged_or_foreign_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = index_of([text_of(list(range(50)))])
+    written = bytearray(index.to_bytes())
+    at = bytes(written).index(index.words.astype("<u8").tobytes())
+    written[at] ^= 1
+    with pytest.raises(SignalError, match="does not match its digest"):
+        BenchmarkIndex.from_bytes(bytes(written))
+    for nonsense in (b"", b"no index at all"):
+        with pytest.raises(SignalError, match="This is no index"):
+            BenchmarkIndex.from_bytes(nonsense)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, pa.schema([("x", pa.int8())])):
+        pass
+    with pytest.raises(SignalError, match="no index of format 1"):
+        BenchmarkIndex.from_bytes(sink.getvalue())
+    whole = index.to_bytes()
+    monkeypatch.setattr("detectors.benchmark_index._segmentation", lambda: "of another version")
+    with pytest.raises(SignalError, match="cuts texts into other words"):
+        BenchmarkIndex.from_bytes(whole)
+
+
+def test_settings_name_the_content_of_the_index(leakage: Callable[..., Leakage], tmp_path: Path) -> None:
+    index, other = index_of([text_of(list(range(20)))]), index_of([text_of(list(range(21)))])
+    signal = leakage(index)
+    assert signal.index_digest == index.digest
+    with pytest.raises(SignalError, match=r"index_digest of .* is not set"):
+        replace(signal, index_digest="").load(Device.CPU)
+    Path(signal.index).write_bytes(other.to_bytes())
+    for refused in (signal.pinned, lambda: signal.load(Device.CPU)):
+        with pytest.raises(SignalError, match=f"has digest {other.digest[:12]}, not {index.digest[:12]}"):
+            refused()
+    with pytest.raises(SignalError, match="no file"):
+        Leakage(str(tmp_path / "absent.idx")).pinned()
+    with pytest.raises(SignalError, match="no index is set"):
+        Leakage().load(Device.CPU)
+    for n in (7, 1001):
+        with pytest.raises(ConfigError, match=f"leakage: n is {n}"):
+            Leakage(n=n)
+
+
+def test_pieces_of_a_long_document_are_combined(leakage: Callable[..., Leakage]) -> None:
+    items = [list(range(40)), list(range(100, 130))]
+    signal = leakage(index_of([text_of(item) for item in items]))
+    parts = [items[0][:20], [-1, -2], [-3, *items[1][:25]], [*items[0][20:34], -4]]
+    texts = [text_of(part) for part in parts]
+    pieces = signal.load(Device.CPU)(Documents.from_texts(list(texts)))
+    starts = [sum(len(text) + 1 for text in texts[:i]) for i in range(4)]
+    combined = signal.combine(pieces, starts)
+    assert combined.schema == signal.schema
+    assert combined.to_pylist() == [
+        {
+            "overlap": pytest.approx(59 / 63),
+            "words": 63,
+            "covered": 20 + 25 + 14,
+            "hits": 8 + 13 + 2,
+            "item": "000",
+            "benchmark": "quiz",
+            "item_covered": 34,
+            "item_share": pytest.approx(34 / 40),
+            "start": 0,
+            "end": len(texts[0]),
+        }
+    ]
+    none = signal.combine(signal.load(Device.CPU)(Documents.from_texts(["a", "b c"])), [0, 2]).to_pylist()[0]
+    assert (none["words"], none["overlap"], none["item"], none["item_share"], none["start"]) == (
+        3,
+        0.0,
+        None,
+        0.0,
+        None,
+    )
+
+
+def test_every_benchmark_item_finds_itself(reference_data: Path) -> None:
+    path = reference_data / "tasks" / "benchmarks.parquet"
+    if not path.is_file():
+        pytest.skip(f"{path} is absent")
+    table = pq.read_table(path).slice(0, 40_000).take(list(range(0, 38_000, 9))).combine_chunks()
+    documents = Documents(pa.record_batch({"text": table["text"].chunk(0)}))
+    index = BenchmarkIndex.from_documents(documents, table["benchmark"].to_pylist(), table["id"].to_pylist())
+    for n in (8, 13):
+        found = OverlapFinder.of(index.words, index.offsets, n).find(documents.words)
+        counts = documents.words.counts
+        assert (found.covered == np.where(counts >= 8, counts, 0)).all()
