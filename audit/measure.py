@@ -255,7 +255,7 @@ def identity(signal: Signal | Sketches, unit: Unit, seed: int, first_row: int) -
     return PartIdentity(
         signal=signal.name,
         version=signal.version,
-        config=signal_config(signal),
+        config=signal_config(signal, located=False),
         seed=seed,
         layout=str(unit.layout) if {"text", "response"} & set(signal.reads) else "",
         digest=unit.digest,

@@ -20,7 +20,7 @@ from audit.lock import locked
 from audit.measure import MeasureUnit, PartReceipt, Receipt, Unit, columns_of, identity, parts_of, refuse_other
 from audit.parts import any_part, read_identity
 from audit.readers import ShardError
-from audit.signals import build_signals, with_known
+from audit.signals import build_signals, pinned, with_known
 from audit.signature import config_hash, signal_config
 from audit.storage import is_remote, stat
 from detectors.errors import FindingsError, FoxingError, InputError
@@ -135,7 +135,7 @@ def scan(
     began = time.monotonic()
     chosen = config or Config()
     folder = local_folder(directory)
-    signals = build_signals(chosen)
+    signals = pinned(build_signals(chosen))
     refuse_inside(folder, paths)
     refuse_foreign(folder)
     created = not folder.exists()
@@ -371,8 +371,8 @@ def _small(executor: Executor, items: Sequence[Shard]) -> Executor:
 
 
 def _signal_record(signal: Signal) -> SignalRecord:
-    config = signal_config(signal)
-    return SignalRecord(signal.name, signal.version, config, config_hash([signal.version, config]))
+    depends = [signal.version, signal_config(signal, located=False)]
+    return SignalRecord(signal.name, signal.version, signal_config(signal), config_hash(depends))
 
 
 def _read_digests(folder: Path) -> dict[str, tuple[list[int], str]]:

@@ -8,10 +8,10 @@ from audit.config import Config, settings
 from audit.findings import COLUMN_PREFIX, RECORD, Findings
 from detectors.column import Column
 from detectors.errors import PluginError
-from detectors.protocols import Signal
+from detectors.protocols import Pinned, Signal
 from detectors.registry import SIGNALS, load
 
-__all__ = ["build_signals", "with_known"]
+__all__ = ["build_signals", "pinned", "with_known"]
 
 
 def build_signals(config: Config) -> tuple[Signal, ...]:
@@ -26,6 +26,15 @@ def build_signals(config: Config) -> tuple[Signal, ...]:
             load(SIGNALS, name)
     where = str(config.path or "settings")
     return tuple(_build_signal(name, config.signals.get(name, {}), where) for name in names)
+
+
+def pinned(signals: tuple[Signal, ...]) -> tuple[Signal, ...]:
+    """The signals that read files of their own with the digests of these files in their settings.
+
+    Raises:
+        SignalError: no such file, or not the one that is asked for.
+    """
+    return tuple(signal.pinned() if isinstance(signal, Pinned) else signal for signal in signals)
 
 
 def _build_signal(name: str, values: Mapping[str, object], where: str) -> Signal:

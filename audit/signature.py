@@ -17,10 +17,17 @@ __all__ = ["config_hash", "corpus_hash", "signal_config", "signature"]
 _SHORT = 4
 
 
-def signal_config(signal: Signal | Sketches) -> dict[str, object]:
-    """The settings of a signal as JSON-ready values."""
+def signal_config(signal: Signal | Sketches, *, located: bool = True) -> dict[str, object]:
+    """The settings of a signal as JSON-ready values.
+
+    Args:
+        signal: a dataclass.
+        located: with the settings that only say where something lies (fields whose metadata has `location`), such as
+            the path of an index whose digest is another setting. What numbers depend on goes without them.
+    """
     fields: dict[str, object] = dataclasses.asdict(signal)  # type: ignore[arg-type]  # a protocol cannot demand it
-    return {key: _plain(value) for key, value in fields.items()}
+    places = {spec.name for spec in dataclasses.fields(signal) if spec.metadata.get("location")}  # type: ignore[arg-type]
+    return {key: _plain(value) for key, value in fields.items() if located or key not in places}
 
 
 def _plain(value: object) -> object:

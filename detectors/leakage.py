@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,7 +48,7 @@ class Leakage:
         ConfigError: `n` outside its range.
     """
 
-    index: str = ""
+    index: str = field(default="", metadata={"location": True})
     n: int = 13
     index_digest: str = ""
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from detectors.documents import Documents
 
-__all__ = ["Device", "Measure", "Piecewise", "Signal"]
+__all__ = ["Device", "Measure", "Piecewise", "Pinned", "Signal"]
 
 
 class Device(Enum):
@@ -62,6 +62,23 @@ class Signal(Protocol):
 
     def load(self, device: Device) -> Measure:
         """Load models and tables, once per worker, and return the function that measures a batch."""
+        ...
+
+
+@runtime_checkable
+class Pinned(Protocol):
+    """A signal that reads a file that a user names; optional.
+
+    Its settings hold the path (a field with metadata `{"location": True}`) and a digest that `pinned` fills in, so
+    that findings say what was read and not only where it lay.
+    """
+
+    def pinned(self) -> Signal:
+        """The same settings with the digest of the file as it is now.
+
+        Raises:
+            SignalError: it cannot be read, or a digest that is set already is another one.
+        """
         ...
 
 
