@@ -28,6 +28,7 @@ __all__ = [
     "FORMAT_VERSION",
     "RECORD",
     "FailedShard",
+    "Fields",
     "Findings",
     "ShardRecord",
     "SignalRecord",
@@ -38,6 +39,8 @@ __all__ = [
 FORMAT_VERSION = 1
 RECORD = "scan.json"
 COLUMN_PREFIX = "column."
+Fields = Mapping[str, frozenset[str] | None]
+"""Which fields of which signals to read; None stands for all of them."""
 _KEY = re.compile(r"(?:(?!\.{1,2}(?:/|$))[\w.=+@~-]+(?:/|$))+", re.ASCII)
 
 
@@ -181,8 +184,12 @@ class Findings:
         corpus = corpus_hash(f"{shard.digest} {shard.layout}" for shard in self.shards)
         return signature(used, corpus, self.seed, rules=rules, calibration=calibration)
 
-    def parts(self) -> Iterator[pl.DataFrame]:
+    def parts(self, fields: Fields | None = None) -> Iterator[pl.DataFrame]:
         """Findings in corpus order, at most 65,536 rows a frame.
+
+        Args:
+            fields: of each signal, which fields to read (None: all of them); of a signal that is not named, one alone
+                is read, to see where it is null. None reads everything.
 
         Columns: `shard` str, `row` i64 (position in the shard), `source` str, `unmeasured` u32 (signals without a
         measurement of this row), `errors` list[str] (`signal: what it raised`), and a struct a signal, null where the
@@ -194,9 +201,9 @@ class Findings:
         """
         for shard in self.shards:
             for first_row in shard.parts:
-                yield from self._part(shard, first_row)
+                yield from self._part(shard, first_row, fields)
 
-    def _part(self, shard: ShardRecord, first_row: int) -> Iterator[pl.DataFrame]:
+    def _part(self, shard: ShardRecord, first_row: int, fields: Fields | None) -> Iterator[pl.DataFrame]:
         import polars as pl
 
         names = [signal.name for signal in self.measured]
@@ -205,7 +212,7 @@ class Findings:
         try:
             any_file = next(iter(files.values()))
             for group in range(any_file.metadata.num_row_groups):
-                tables = {name: self._read(file, group, shard.key, name) for name, file in files.items()}
+                tables = {name: self._read(file, group, shard.key, name, fields) for name, file in files.items()}
                 rows = next(iter(tables.values())).column("row")
                 if any(not table.column("row").equals(rows) for table in tables.values()):
                     raise FindingsError(
@@ -234,9 +241,10 @@ class Findings:
             for file in files.values():
                 file.close()
 
-    def _read(self, file: pq.ParquetFile, group: int, key: str, signal: str) -> pa.Table:
+    def _read(self, file: pq.ParquetFile, group: int, key: str, signal: str, fields: Fields | None) -> pa.Table:
+        wanted = None if fields is None or signal.startswith(COLUMN_PREFIX) else fields.get(signal, frozenset())
         try:
-            return file.read_row_group(group, columns=_readable(file.schema_arrow))
+            return file.read_row_group(group, columns=_columns(file.schema_arrow, signal, wanted))
         except (OSError, pa.ArrowException, IndexError) as error:
             where = f"{self.directory}: findings of {signal} on {key}"
             raise FindingsError(f"{where} are torn. Run foxing scan again with --fresh.") from error
@@ -251,16 +259,17 @@ class Findings:
             ) from error
 
 
-def _readable(schema: pa.Schema) -> list[str] | None:
-    """Leaves that are not binary; None when that is all of them."""
-    leaves, binary = [], False
-    for spec in schema:
-        for leaf in spec.type if pa.types.is_struct(spec.type) else [spec]:
-            if _is_binary(leaf):
-                binary = True
-            else:
-                leaves.append(spec.name if leaf is spec else f"{spec.name}.{leaf.name}")
-    return leaves if binary else None
+def _columns(schema: pa.Schema, signal: str, wanted: frozenset[str] | None) -> list[str]:
+    """Leaves of a part to read: the fields that are wanted, else one that is cheap; never binary ones."""
+    kinds = {leaf.name: leaf.type for leaf in schema.field(signal).type if not _is_binary(leaf)}
+    chosen = [name for name in kinds if wanted is None or name in wanted]
+    if not chosen:
+        chosen = [min(kinds, key=lambda name: _weight(kinds[name]))]
+    return ["row", *(f"{signal}.{name}" for name in chosen), "error"]
+
+
+def _weight(kind: pa.DataType) -> int:
+    return int(kind.bit_width) if pa.types.is_primitive(kind) else 1 << 20
 
 
 def _is_binary(spec: pa.Field) -> bool:

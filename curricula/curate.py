@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
@@ -19,8 +20,9 @@ from audit.corpus import Shard
 from audit.destination import local_folder
 from audit.findings import Findings, write_json
 from audit.lock import locked
-from audit.rules import Action, Rule, applicable, choose, decided, dropping, rules_hash
+from audit.rules import Action, Rule, applicable, choose, dropping, rules_hash
 from audit.signature import config_hash
+from curricula.decisions import Spool, decided_parts
 from curricula.emit import Emission, Emitted, ShardSums, dropped_names, emit
 from curricula.inputs import check_digests, find_inputs, refuse_overlap
 from curricula.manifest import NAME, InputShard, Manifest, SeriesRecord, encode_schema
@@ -32,9 +34,6 @@ from curricula.protocols import Curriculum
 from curricula.stored import Series, group_series
 from curricula.tally import Counts, Tally, refuse_loss
 from detectors.errors import ConfigError, OutputError
-
-if TYPE_CHECKING:
-    import polars as pl
 
 __all__ = ["Curated", "Preview", "Request", "curate", "preview"]
 
@@ -105,10 +104,20 @@ def preview(findings: Findings, rules: Sequence[Rule], request: Request) -> Prev
         ConfigError: a rule to drop, or a curriculum, that needs what was not measured; or two orders.
         PluginError: a curriculum that does not exist.
     """
+    return _foreseen(findings, rules, request)
+
+
+def _foreseen(findings: Findings, rules: Sequence[Rule], request: Request, spool: Spool | None = None) -> Preview:
+    """The preview, with what is decided of each row written to the spool."""
     curricula = resolve(request.curriculum, request.seed)
     _need_signals(findings, curricula)
     judged, drop = _dropping(findings, rules, request.drop)
-    tally = Tally.of(_decided_parts(findings, judged), [rule.id for rule in judged], drop)
+    needs = [name for curriculum in curricula for name in curriculum.needs]
+    if spool is None:
+        parts = decided_parts(findings, judged)
+    else:
+        parts = spool.passing(decided_parts(findings, judged, needs), needs)
+    tally = Tally.of(parts, [rule.id for rule in judged], drop)
     try:
         refuse_loss(tally, request.allow_loss)
     except OutputError as error:
@@ -145,25 +154,26 @@ def curate(
     shards = find_inputs(findings, request.corpus)
     refuse_overlap(folder, findings, shards)
     on_progress("decide", 0, 1)
-    foreseen = preview(findings, rules, request)
-    settings = _settings(findings, foreseen, request)
-    if foreseen.refusal is not None:
-        raise OutputError(foreseen.refusal)
-    refuse_foreign(folder, settings, fresh=fresh)
-    sizes = sum(record.size_bytes for record in findings.shards)
-    check_digests(shards, findings.shards, _counter("digest", sizes, on_progress))
-    series = group_series(shards)
-    with locked(folder, LOCK):
-        refuse_foreign(folder, settings, fresh=fresh)  # another run may have been here since
-        open_output(folder, settings, fresh=fresh)
-        already = (folder / NAME).exists()
-        if already:
-            manifest = finished(folder)
-        else:
-            job = _Job(findings, foreseen, request, folder, config_hash(settings), shards, series)
-            manifest = job.run(on_progress)
-        shutil.rmtree(folder / WORK, ignore_errors=True)
-        (folder / LOCK).unlink()
+    with closing(Spool()) as spool:
+        foreseen = _foreseen(findings, rules, request, spool)
+        settings = _settings(findings, foreseen, request)
+        if foreseen.refusal is not None:
+            raise OutputError(foreseen.refusal)
+        refuse_foreign(folder, settings, fresh=fresh)
+        sizes = sum(record.size_bytes for record in findings.shards)
+        check_digests(shards, findings.shards, _counter("digest", sizes, on_progress))
+        series = group_series(shards)
+        with locked(folder, LOCK):
+            refuse_foreign(folder, settings, fresh=fresh)  # another run may have been here since
+            open_output(folder, settings, fresh=fresh)
+            already = (folder / NAME).exists()
+            if already:
+                manifest = finished(folder)
+            else:
+                job = _Job(findings, foreseen, spool, request, folder, config_hash(settings), shards, series)
+                manifest = job.run(on_progress)
+            shutil.rmtree(folder / WORK, ignore_errors=True)
+            (folder / LOCK).unlink()
     return Curated(manifest, folder / NAME, foreseen.tally, already)
 
 
@@ -173,6 +183,7 @@ class _Job:
 
     findings: Findings
     foreseen: Preview
+    spool: Spool
     request: Request
     out: Path
     run_hash: str
@@ -181,7 +192,7 @@ class _Job:
 
     def run(self, on_progress: Callable[[str, float, float], None]) -> Manifest:
         """Plan, write the rows and, last, the manifest."""
-        plan = _planned(self.findings, self.foreseen, self.series, self.out)
+        plan = _planned(self.findings, self.foreseen, self.spool, self.series, self.out)
         emitted = emit(
             Emission(
                 out=self.out,
@@ -233,7 +244,8 @@ def _dropping(
 ) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
     """Rules that can be judged on these findings, and the ids of those that drop."""
     first = next((part for part in findings.parts() if part.height), None)
-    judged = tuple(rule for rule in rules if first is not None and applicable(rule, calibrated(first).schema))
+    schema = None if first is None else calibrated(first).schema
+    judged = tuple(rule for rule in rules if schema is not None and applicable(rule, schema))
     measured = {rule.id for rule in judged}
     asked: set[str] = set()
     for prefix in prefixes:
@@ -253,10 +265,6 @@ def _dropping(
     asked |= {rule.id for rule in judged if rule.action is Action.DROP and not rule.id.startswith(_UNMEASURED)}
     drop = tuple(rule.id for rule in judged if rule.id in asked)
     return dropping(judged, drop), drop
-
-
-def _decided_parts(findings: Findings, rules: Sequence[Rule]) -> Iterator[pl.DataFrame]:
-    return (part for part in decided(findings, rules) if part.height)
 
 
 def _settings(findings: Findings, foreseen: Preview, request: Request) -> dict[str, Any]:
@@ -281,7 +289,7 @@ def _curriculum(curriculum: Curriculum) -> dict[str, Any]:
     return {"name": curriculum.name, "config": config}
 
 
-def _planned(findings: Findings, foreseen: Preview, series: Sequence[Series], out: Path) -> Plan:
+def _planned(findings: Findings, foreseen: Preview, spool: Spool, series: Sequence[Series], out: Path) -> Plan:
     """The plan, or the one that a killed run had finished."""
     record = out / WORK / "plan.json"
     if record.exists() and (out / PLAN).exists():
@@ -290,7 +298,7 @@ def _planned(findings: Findings, foreseen: Preview, series: Sequence[Series], ou
         return Plan(path=out / PLAN, unranked=facts["unranked"], **lists)
     shutil.rmtree(out / WORK / "decided", ignore_errors=True)
     plan = build_plan(
-        _decided_parts(findings, foreseen.rules),
+        spool.parts(),
         [(record.key, record.rows) for record in findings.shards],
         [one.shards for one in series],
         foreseen.curricula,

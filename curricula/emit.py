@@ -8,6 +8,7 @@ killed run goes on where it was; all boundaries follow from the plan and the inp
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,7 @@ from curricula.part_files import FileWriter, Layout, Receipt, Target
 from curricula.plan import Plan, PlanCursor
 from curricula.row_hash import hash_rows, place, total
 from curricula.scatter import Buckets, bucket_path, ordered
-from curricula.stored import Series, compacted, in_transit, logical_bytes, recast
+from curricula.stored import Series, as_array, as_numbers, compacted, in_transit, logical_bytes, recast
 from detectors.errors import InputError
 
 __all__ = ["Emission", "Emitted", "ShardSums", "dropped_names", "emit"]
@@ -37,6 +38,7 @@ _EXTRA = (
     pa.field("score", pa.float32()),
 )
 _SAMPLED_SHARDS = 8
+_SLICE_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,7 @@ class _SeriesWriter:
 
     def _scatter(self, unit: Sequence[int], folder: Path, numbers: dict[str, int]) -> dict[str, Any]:
         """Read a unit once: dropped rows to their files, kept rows to buckets, or to their files when in order."""
+        pa.default_memory_pool().release_unused()
         data: list[Receipt] = []
         dropped: list[Receipt] = []
         before = [at for at in self._series.shards if at < unit[0]]
@@ -201,17 +204,17 @@ class _SeriesWriter:
             for batch, hashes, decisions in self._rows_of(at):
                 self._emission.advance(batch.num_rows)
                 kept, positions = _kept(decisions, sums[at], hashes)
-                gone = np.flatnonzero(np.asarray(decisions.column("copies")) == 0)
+                gone = np.flatnonzero(as_numbers(decisions.column("copies")) == 0)
                 if len(gone):
                     sums[at].dropped_content = (sums[at].dropped_content + total(hashes[gone])) % 2**64
                     drops.write(self._with_reasons(batch, decisions, gone))
-                if not len(kept):
-                    continue
-                chosen = batch if len(kept) == batch.num_rows and not len(gone) else batch.take(pa.array(kept))
                 if self._in_order:
-                    keeps.write(chosen)
+                    for piece in _chosen(batch, kept):
+                        keeps.write(piece)
                 else:
-                    buckets.add(chosen, positions)
+                    for piece in _chosen(batch, kept):
+                        buckets.add(piece, positions[: piece.num_rows])
+                        positions = positions[piece.num_rows :]
         for writer in (drops, keeps, buckets):
             writer.close()
         return {
@@ -223,7 +226,9 @@ class _SeriesWriter:
     def _rows_of(self, at: int) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint64], pa.Table]]:
         """Batches of one shard with row hashes and the plan's rows."""
         shard, rows = self._emission.shards[at], self._emission.rows[at]
-        cursor = PlanCursor(self._emission.plan.path, self._emission.plan.first[at])
+        plan = self._emission.plan
+        reasons = [entry.name for entry in _EXTRA] if plan.dropped[at] else []
+        cursor = PlanCursor(plan.path, plan.first[at], ["copies", "rank", *reasons])
         seen = 0
         try:
             for stored in shard.batches(None):
@@ -240,9 +245,9 @@ class _SeriesWriter:
             raise InputError(f"{shard.uri}: holds {seen:,} rows or more, {rows:,} were scanned. Scan it again.")
 
     def _with_reasons(self, batch: pa.RecordBatch, decisions: pa.Table, gone: npt.NDArray[np.int64]) -> pa.RecordBatch:
-        chosen = decisions.take(pa.array(gone)).combine_chunks()
+        chosen = decisions.take(as_array(gone)).combine_chunks()
         extra = [chosen.column(entry.name).combine_chunks() for entry in _EXTRA]
-        columns = [*batch.take(pa.array(gone)).columns, *extra]
+        columns = [*batch.take(as_array(gone)).columns, *extra]
         return pa.RecordBatch.from_arrays(columns, schema=self._dropped_transit)
 
     def _write_ordered(self, folders: Sequence[Path]) -> list[Receipt]:
@@ -256,6 +261,8 @@ class _SeriesWriter:
             record = done / f"{begin:012d}.json"
             starts = range(begin, end, self._width)
             if not record.exists():
+                # Once a file, not once a bucket: what is freed and taken again is paid for page by page.
+                pa.default_memory_pool().release_unused()
                 write_json(record, [dataclasses.asdict(receipt) for receipt in self._write_span(folders, begin, end)])
             receipts += [Receipt(**receipt) for receipt in json.loads(record.read_text("utf-8"))]
             for folder in folders:
@@ -282,16 +289,28 @@ def _kept(
     decisions: pa.Table, sums: ShardSums, hashes: npt.NDArray[np.uint64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Rows of the batch to write, as often as they are copied, and their positions; adds to the shard's sums."""
-    copies = np.asarray(decisions.column("copies")).astype(np.int64)
+    copies = as_numbers(decisions.column("copies")).astype(np.int64)
     kept = np.repeat(np.arange(len(copies)), copies)
     nth = np.arange(len(kept)) - np.repeat(np.cumsum(copies) - copies, copies)
-    positions = np.asarray(decisions.column("rank").fill_null(0)).astype(np.int64)[kept] + nth
+    positions = as_numbers(decisions.column("rank"))[kept] + nth
     sums.rows += len(copies)
     sums.content = (sums.content + total(hashes)) % 2**64
     sums.once_content = (sums.once_content + total(hashes[copies > 0])) % 2**64
     sums.kept_content = (sums.kept_content + total(hashes[kept])) % 2**64
     sums.kept_order = (sums.kept_order + total(place(hashes[kept], positions))) % 2**64
     return kept, positions
+
+
+def _chosen(batch: pa.RecordBatch, rows: npt.NDArray[np.int64]) -> Iterator[pa.RecordBatch]:
+    """Rows of a batch (ascending, some perhaps more than once): as slices while these are long, else gathered."""
+    if not len(rows):
+        return
+    edges = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
+    if len(edges) - 1 > max(1, len(rows) // _SLICE_ROWS):
+        yield batch.take(as_array(rows))
+        return
+    for begin, end in itertools.pairwise(edges):
+        yield batch.slice(int(rows[begin]), end - begin)
 
 
 def _row_bytes(shards: Sequence[Shard]) -> float:

@@ -33,7 +33,7 @@ class Layout:
     """
 
     group_rows: int = 50_000
-    group_bytes: int = 32 << 20
+    group_bytes: int = 24 << 20
     file_bytes: int = 512 << 20
     unit_bytes: int = 2 << 30
     bounds: Bounds = field(default_factory=Bounds)

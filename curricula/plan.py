@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curricula.protocols import Curriculum
+from curricula.stored import as_array
 from curricula.tally import score
 from detectors.errors import FindingsError, PluginError
 
@@ -83,7 +84,7 @@ def build_plan(
         parts: judged parts in corpus order.
         shards: key and rows of each shard, in corpus order.
         series: shards (by position) that share an output order.
-        curricula: one of them may order; copies multiply.
+        curricula: one of them may order; copies multiply. They see the signals that the parts hold.
         path: of the plan; written under a temporary name and renamed.
         work: folder for the spool, emptied afterwards.
 
@@ -166,11 +167,7 @@ def _ranked(
         ]
         frame = answer.select(wanted).collect(engine="streaming")
         index = frame["index"].to_numpy()
-        if (
-            len(index) != rows
-            or frame["index"].null_count()
-            or not np.array_equal(np.bincount(index, minlength=rows), np.ones(rows))
-        ):
+        if frame["index"].null_count() or not _is_permutation(index, rows):
             raise PluginError(
                 f"curriculum {curriculum.name!r} gave {len(index):,} rows for {rows:,}, or one twice. "
                 "Each index goes out once."
@@ -186,6 +183,14 @@ def _ranked(
                 )
             copies[index] *= times
     return key, ranked, copies
+
+
+def _is_permutation(index: I64, rows: int) -> bool:
+    if len(index) != rows or (rows and not 0 <= index.min() <= index.max() < rows):
+        return False
+    seen = np.zeros(rows, np.bool_)
+    seen[index] = True
+    return bool(seen.all())
 
 
 def _kept(files: Sequence[Path], rows: int) -> npt.NDArray[np.bool_]:
@@ -204,12 +209,17 @@ def _positions(
     position = np.full(len(key), -1, np.int64)
     in_order = []
     for members in series:
-        rows = np.concatenate([np.arange(first[at], first[at + 1]) for at in members] or [np.zeros(0, np.int64)])
-        rows = rows[copies[rows] > 0]
-        scored = rows[ranked[rows]]
-        order = np.concatenate([scored[np.argsort(key[scored], kind="stable")], rows[~ranked[rows]]])
-        ends = np.cumsum(copies[order], dtype=np.int64)
-        position[order] = ends - copies[order]
+        kept = [first[at] + np.flatnonzero(copies[first[at] : first[at + 1]]) for at in members]
+        rows = np.concatenate(kept or [np.zeros(0, np.int64)])
+        del kept  # each array has 8 bytes a row of the whole corpus
+        scored, rest = rows[ranked[rows]], rows[~ranked[rows]]
+        del rows
+        order = np.concatenate([scored[np.argsort(key[scored], kind="stable")], rest])
+        del scored, rest
+        start = np.cumsum(copies[order], dtype=np.int64)
+        start -= copies[order]
+        position[order] = start
+        del start
         in_order.append(bool((np.diff(order) > 0).all()))
     return position, tuple(in_order)
 
@@ -227,14 +237,14 @@ def _write(files: Sequence[Path], position: I64, copies: I32, path: Path, work: 
             place = position[start:stop]
             columns = [
                 part["shard"].to_arrow().cast(pa.string()),
-                pa.array(part["row"].to_numpy(), pa.int64()),
+                as_array(part["row"].to_numpy()),
                 part["action"].to_arrow().cast(pa.string()),
                 part["rules"].to_arrow().cast(PLAN_SCHEMA.field("rules").type),
                 part.select(score(part.columns).alias("score"))["score"].to_arrow()
                 if "ai_text" in part.columns
                 else pa.nulls(part.height, pa.float32()),
-                pa.array(place, pa.int64(), mask=place < 0),
-                pa.array(copies[start:stop], pa.int32()),
+                as_array(place, place >= 0),
+                as_array(copies[start:stop]),
             ]
             writer.write_table(pa.Table.from_arrays(columns, schema=PLAN_SCHEMA))
             start = stop
@@ -242,9 +252,9 @@ def _write(files: Sequence[Path], position: I64, copies: I32, path: Path, work: 
 
 
 class PlanCursor:
-    """Reads a plan forward from one row, in pieces of any length."""
+    """Reads a plan, or some columns of it, forward from one row, in pieces of any length."""
 
-    def __init__(self, path: Path, first: int) -> None:
+    def __init__(self, path: Path, first: int, columns: Sequence[str] = tuple(PLAN_SCHEMA.names)) -> None:
         self._file = pq.ParquetFile(path, pre_buffer=False)
         metadata = self._file.metadata
         group = 0
@@ -252,8 +262,12 @@ class PlanCursor:
             first -= metadata.row_group(group).num_rows
             group += 1
         groups = list(range(group, metadata.num_row_groups))
-        self._batches: Iterator[pa.RecordBatch] = self._file.iter_batches(row_groups=groups, batch_size=1 << 16)
-        self._held = pa.Table.from_batches([], schema=self._file.schema_arrow)
+        self._batches: Iterator[pa.RecordBatch] = self._file.iter_batches(
+            row_groups=groups, batch_size=1 << 16, columns=list(columns)
+        )
+        self._held = pa.Table.from_batches(
+            [], schema=pa.schema([self._file.schema_arrow.field(name) for name in columns])
+        )
         if first:
             self.read(first)
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from curricula.order import U64, splitmix64
-from detectors.jit import compiled
+from detectors.jit import compiled, load8, read_only
 
 __all__ = ["hash_rows", "place", "total"]
 
@@ -96,7 +96,7 @@ def _text(array: pa.Array) -> U64:
     wide = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
     _, offsets, data = array.buffers()
     spans = _offsets(offsets, len(array), array.offset, np.int64 if wide else np.int32)
-    return _hash_spans(_bytes(data), spans)
+    return _hash_spans(read_only(_bytes(data)), read_only(spans))
 
 
 def _offsets(buffer: pa.Buffer | None, length: int, offset: int, kind: type[np.int32] | type[np.int64]) -> I64:
@@ -123,7 +123,7 @@ def _fixed(array: pa.Array) -> U64:
         return np.full(len(array), _NULL, np.uint64)
     if width in _WORDS:
         return splitmix64(data.view(_WORDS[width]).astype(np.uint64))
-    return _hash_spans(data, np.arange(len(array) + 1, dtype=np.int64) * width)
+    return _hash_spans(read_only(data), read_only(np.arange(len(array) + 1, dtype=np.int64) * width))
 
 
 def _dictionary(array: pa.DictionaryArray) -> U64:
@@ -195,25 +195,25 @@ def _hash_lists(items: U64, spans: I64) -> U64:
 def _hash_spans(data: U8, spans: I64) -> U64:
     """Four multiply-rotate lanes of 8 bytes, as xxHash64 has them; the rest byte by byte."""
     p1, p2, p3 = np.uint64(0x9E3779B185EBCA87), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9)
+    left, right = np.uint64(31), np.uint64(33)
     out = np.empty(len(spans) - 1, np.uint64)
-    lanes = np.empty(4, np.uint64)
     for i in range(len(out)):
         at, stop = spans[i], spans[i + 1]
         h = np.uint64(stop - at) * p1 + p3
         if stop - at >= 32:
-            lanes[0], lanes[1], lanes[2], lanes[3] = h, p1 + p2, p2, p3
+            a, b, c, d = h, p1 + p2, p2, p3
             while at + 32 <= stop:
-                for lane in range(4):
-                    k = at + 8 * lane
-                    word = np.uint64(data[k]) | np.uint64(data[k + 1]) << np.uint64(8)
-                    word |= np.uint64(data[k + 2]) << np.uint64(16) | np.uint64(data[k + 3]) << np.uint64(24)
-                    word |= np.uint64(data[k + 4]) << np.uint64(32) | np.uint64(data[k + 5]) << np.uint64(40)
-                    word |= np.uint64(data[k + 6]) << np.uint64(48) | np.uint64(data[k + 7]) << np.uint64(56)
-                    mixed = lanes[lane] + word * p2
-                    lanes[lane] = ((mixed << np.uint64(31)) | (mixed >> np.uint64(33))) * p1
+                a += load8(data, at) * p2
+                b += load8(data, at + 8) * p2
+                c += load8(data, at + 16) * p2
+                d += load8(data, at + 24) * p2
+                a = ((a << left) | (a >> right)) * p1
+                b = ((b << left) | (b >> right)) * p1
+                c = ((c << left) | (c >> right)) * p1
+                d = ((d << left) | (d >> right)) * p1
                 at += 32
-            for lane in range(4):
-                h = (h ^ lanes[lane]) * p1
+            for lane in (a, b, c, d):
+                h = (h ^ lane) * p1
                 h ^= h >> np.uint64(29)
         while at < stop:
             h = (h ^ np.uint64(data[at])) * p1

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from curricula.stored import compacted, logical_bytes
+from curricula.gather import gathered
+from curricula.stored import as_array, as_numbers, compacted, logical_bytes
 
 __all__ = ["Bounds", "Buckets", "bucket_path", "ordered"]
 
@@ -31,8 +31,8 @@ class Bounds:
         fanout: files open at once.
     """
 
-    chunk_bytes: int = 12 << 20
-    bucket_bytes: int = 16 << 20
+    chunk_bytes: int = 8 << 20
+    bucket_bytes: int = 12 << 20
     fanout: int = 256
 
 
@@ -54,7 +54,7 @@ class Buckets:
     def add(self, batch: pa.RecordBatch, positions: I64) -> None:
         """Take in rows and the position of each."""
         if batch.num_rows:
-            self.append(batch.append_column(_POSITION, pa.array(positions, pa.int64())))
+            self.append(batch.append_column(_POSITION, as_array(positions)))
 
     def append(self, batch: pa.RecordBatch) -> None:
         """Take in rows whose last column is their position."""
@@ -66,18 +66,15 @@ class Buckets:
     def _flush(self) -> None:
         if not self._held:
             return
-        table = pa.Table.from_batches(self._held).combine_chunks()
-        self._held, self._held_bytes = [], 0
-        bucket = (_positions(table) - self._start) // self._width
+        bucket = (_positions(self._held) - self._start) // self._width
         order = np.argsort(bucket, kind="stable")
-        table, bucket = table.take(pa.array(order)), bucket[order]
+        table, bucket = gathered(self._held, order), bucket[order]
+        self._held, self._held_bytes = [], 0
         edges = [0, *(np.flatnonzero(np.diff(bucket)) + 1).tolist(), len(bucket)]
         for begin, end in itertools.pairwise(edges):
             writer = self._writer(int(bucket[begin]), table.schema)
             for piece in table.slice(begin, end - begin).to_batches():
                 writer.write_batch(compacted(piece))
-        # The allocator keeps freed pages, which would double what is resident.
-        pa.default_memory_pool().release_unused()
 
     def _writer(self, number: int, schema: pa.Schema) -> pa.RecordBatchStreamWriter:
         if number not in self._writers:
@@ -92,8 +89,8 @@ class Buckets:
         self._writers = {}
 
 
-def _positions(table: pa.Table) -> I64:
-    return np.asarray(table.column(table.num_columns - 1).combine_chunks() if table.num_rows else [], np.int64)
+def _positions(batches: Sequence[pa.RecordBatch]) -> I64:
+    return np.concatenate([as_numbers(batch.column(batch.num_columns - 1)) for batch in batches])
 
 
 def ordered(files: Sequence[Path], start: int, stop: int, work: Path, bounds: Bounds) -> Iterator[pa.Table]:
@@ -129,10 +126,8 @@ def ordered(files: Sequence[Path], start: int, stop: int, work: Path, bounds: Bo
 def _sorted(files: Sequence[Path]) -> pa.Table:
     batches: list[pa.RecordBatch] = []
     for file in files:
-        with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source) as reader:
+        with pa.memory_map(str(file)) as source, pa.ipc.open_stream(source) as reader:
             batches.extend(reader)
-    table = pa.Table.from_batches(batches).combine_chunks()
-    del batches
-    pa.default_memory_pool().release_unused()
-    order = pc.sort_indices(table.column(table.num_columns - 1))
-    return table.remove_column(table.num_columns - 1).take(order)
+    order = np.argsort(_positions(batches))
+    width = batches[0].num_columns - 1
+    return gathered([batch.select(range(width)) for batch in batches], order)

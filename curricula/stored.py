@@ -6,8 +6,10 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -15,7 +17,17 @@ import pyarrow.parquet as pq
 from audit.corpus import Shard
 from detectors.errors import InputError
 
-__all__ = ["Series", "compacted", "group_series", "in_transit", "logical_bytes", "recast", "storable"]
+__all__ = [
+    "Series",
+    "as_array",
+    "as_numbers",
+    "compacted",
+    "group_series",
+    "in_transit",
+    "logical_bytes",
+    "recast",
+    "storable",
+]
 
 _PANDAS = b"pandas"
 _KEEP_DICTIONARY_BYTES = 64 << 10
@@ -197,9 +209,25 @@ def _compacted(column: pa.Array) -> pa.Array:
 def _null_as_index(column: pa.DictionaryArray) -> pa.DictionaryArray:
     """The same values with null where the index is null: Parquet cannot hold a null among a dictionary's values."""
     present = np.flatnonzero(np.asarray(column.dictionary.is_valid()))
-    indices = pc.index_in(column.indices.cast(pa.int64()), pa.array(present, pa.int64()))
-    kept = column.dictionary.take(pa.array(present))
+    indices = pc.index_in(column.indices.cast(pa.int64()), as_array(present.astype(np.int64)))
+    kept = column.dictionary.take(as_array(present.astype(np.int64)))
     return pa.DictionaryArray.from_arrays(indices.cast(column.type.index_type), kept, ordered=column.type.ordered)
+
+
+def as_array(values: npt.NDArray[np.generic], present: npt.NDArray[np.bool_] | None = None) -> pa.Array:
+    """Numbers as an Arrow array, null where not `present`. `pa.array` would import pandas to look at a NumPy array."""
+    valid = None if present is None else pa.py_buffer(np.packbits(present, bitorder="little"))
+    numbers = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(numbers.dtype), len(numbers), [valid, pa.py_buffer(numbers)])
+
+
+def as_numbers(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
+    """Numbers of a column, anything where null, not copied where it is in one piece."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    kind = np.dtype(array.type.to_pandas_dtype())
+    if not len(array):
+        return np.zeros(0, kind)
+    return np.frombuffer(array.buffers()[1], kind, count=len(array), offset=kind.itemsize * array.offset)
 
 
 def logical_bytes(batch: pa.RecordBatch) -> int:

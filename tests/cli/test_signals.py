@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 Run = Callable[..., Any]
-BUNDLED = ("ai_text", "diversity", "document", "residue")
+BUNDLED = ("ai_text", "characters", "diversity", "document", "language", "leakage", "near_dup", "residue")
 
 
 def test_installed_signals_are_listed_with_a_summary(foxing: Run) -> None:
