@@ -165,7 +165,9 @@ that a person wrote a text.
 - New models write differently, and a generator unlike all of the training data can be ranked little better than
   chance (see the lines "left out of training"). The figures for sources left out are the honest guide.
 - Documents over 8 KiB are cut into windows of equal size, up to 8 KiB each, and have the mean margin of their windows.
-- Case, accents, quotes, dashes, Markdown marks, digits and line breaks are folded away before n-grams are taken.
+  Over 1 MiB, a scan measures pieces of up to that size and weighs their margins by characters.
+- Case, quotes, dashes, Markdown marks and line breaks are folded away, and in character n-grams accents, full width
+  and digits too.
 """
 
 
@@ -193,7 +195,7 @@ def model_card(
     parts = [
         "# ai_text, fast tier",
         "Written by `python -m curricula.train_detector`; every figure below was measured in that run.",
-        "A linear model over hashed word and character n-grams (2^18 int8 buckets, presence) and style rates.",
+        "A linear model over hashed words, word pairs, marks and 5-grams of characters (2^18 int8 buckets, counted).",
         _INTENDED,
         "## Training data",
         "\n".join(f"- {line}" for line in counts),

@@ -22,21 +22,21 @@ from curricula.detector_card import Area, Evidence, measure, model_card, wilson
 from curricula.detector_corpus import Corpus, cut, document_weights, intercept_groups, read_corpus, source_folds
 from curricula.detector_fit import (
     Fit,
+    Judged,
     Member,
     Problem,
+    blank_tables,
+    damping,
     emitted,
     fit_member,
-    make_tables,
+    judged,
     mean_fit,
     quantised,
-    scored,
-    style_scaling,
 )
 from detectors.ai_text import AiText
 from detectors.ai_text.calibration import CALIBRATION_FILE, Reference, fit_reference
-from detectors.ai_text.fast import enough, languages
-from detectors.ai_text.features import STATS, Tables
-from detectors.ai_text.model import DENSE, FastModel, write_files
+from detectors.ai_text.features import Tables
+from detectors.ai_text.model import FastModel, write_files
 from detectors.errors import FoxingError
 
 __all__ = ["MODEL_FILE", "Recipe", "Trained", "main", "train", "write_model"]
@@ -60,7 +60,6 @@ class Recipe:
     """Everything that decides the weights, besides the data.
 
     Attributes:
-        groups: feature groups, names from `detectors.ai_text.features.GROUPS`.
         members: the ensemble; margins are averaged.
         iterations: L-BFGS steps a member.
         folds: groups of sources for the leave-sources-out margins.
@@ -68,20 +67,17 @@ class Recipe:
         source_power: a source of n documents weighs n to the power of 1 minus this, 0 to 1.
         cut_share: share of training documents cut to a random run of words, so that beginnings, endings and length
             say nothing.
-        dense_ridge: ridge on style features.
         left_out: (column, value) pairs; for each a model is trained without such rows, and without the human
             documents that they mirror, and measured on them.
         seed: of folds and cuts.
     """
 
-    groups: tuple[str, ...] = ("word1", "word2", "char4", "char5")
-    members: tuple[Member, ...] = (Member(40.0), Member(20.0, style=0.1), Member(15.0, intercept_ridge=30.0))
-    iterations: int = 45
+    members: tuple[Member, ...] = (Member(30.0), Member(15.0, intercept_ridge=30.0))
+    iterations: int = 40
     folds: int = 5
     mirror_weight: float = 4.0
     source_power: float = 0.5
     cut_share: float = 0.25
-    dense_ridge: float = 10.0
     left_out: tuple[tuple[str, str], ...] = (("generator", "assistant-2026"), ("lang", "zh"), ("lang", "es"))
     seed: int = 17
 
@@ -108,34 +104,26 @@ class Trained:
     inside: tuple[Area, ...]
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """Documents as a scan would see them."""
-
-    margin: Floats
-    language: npt.NDArray[np.str_]
-    length: Integers
-    enough: npt.NDArray[np.bool_]
-
-
 def train(corpus: Corpus, recipe: Recipe = _DEFAULT) -> Trained:
     """Train, calibrate and measure. Rows of split `dev` are never trained on; they give the in-source figures."""
     held_back = corpus.names("split") == "dev"
     seen, unseen = corpus.rows(~held_back), corpus.rows(held_back)
-    tables = make_tables(seen, recipe.groups)
-    emission = emitted(cut(seen, recipe.cut_share, recipe.seed).frame, tables)
-    scaling = style_scaling(emission)
-    blank = FastModel(tables, 1.0, 0.0, np.zeros(len(DENSE)), *scaling)
+    tables = blank_tables()
+    features = emitted(cut(seen, recipe.cut_share, recipe.seed).frame, tables)
     share = document_weights(seen, mirror_weight=recipe.mirror_weight, source_power=recipe.source_power)
-    problem = Problem(emission, blank.standardised(emission), seen.label, share, intercept_groups(seen))
-    judged = _out_of_source(seen, problem, tables, scaling, recipe)
-    model = quantised(_fit(problem, np.arange(len(share)), recipe), tables, scaling)
-    evidence = _evidence(seen, judged)
-    rows = judged.enough
+    problem = Problem(features, damping(features), seen.label, share, intercept_groups(seen))
+    outside = _out_of_source(seen, problem, tables, recipe)
+    model = quantised(_fit(problem, np.arange(len(share)), recipe), tables)
+    evidence = _evidence(seen, outside)
+    rows = outside.enough
     reference = fit_reference(
-        judged.margin[rows], seen.label[rows], seen.names("source")[rows], judged.language[rows], judged.length[rows]
+        outside.margin[rows],
+        seen.label[rows],
+        seen.names("source")[rows],
+        outside.language[rows],
+        outside.length[rows],
     )
-    cross = (*measure(evidence), *measure(_mirrored(seen, judged)))
+    cross = (*measure(evidence), *measure(_mirrored(seen, outside)))
     inside = measure(_evidence(unseen, _judge(unseen, model))) if held_back.any() else ()
     card = model_card(
         recipe=repr(recipe),
@@ -143,7 +131,7 @@ def train(corpus: Corpus, recipe: Recipe = _DEFAULT) -> Trained:
         licences=_LICENCES,
         cross=cross,
         inside=inside,
-        notes=[*_left_out(seen, problem, tables, scaling, recipe), *_notes(seen, judged, reference)],
+        notes=[*_left_out(seen, problem, tables, recipe), *_notes(seen, outside, reference)],
         reference=reference,
     )
     return Trained(model, reference, card, cross, inside)
@@ -157,34 +145,26 @@ def write_model(trained: Trained, directory: Path) -> None:
 
 
 def _fit(problem: Problem, rows: Integers, recipe: Recipe) -> Fit:
-    return mean_fit(
-        [
-            fit_member(problem, rows, member, iterations=recipe.iterations, dense_ridge=recipe.dense_ridge)
-            for member in recipe.members
-        ]
-    )
+    return mean_fit([fit_member(problem, rows, member, iterations=recipe.iterations) for member in recipe.members])
 
 
-def _out_of_source(
-    corpus: Corpus, problem: Problem, tables: Tables, scaling: tuple[Floats, Floats], recipe: Recipe
-) -> _Judged:
+def _out_of_source(corpus: Corpus, problem: Problem, tables: Tables, recipe: Recipe) -> Judged:
     """Judge every document with a model that saw no document of its family, in the very way that a scan does."""
     fold = source_folds(corpus, recipe.folds)
-    parts = np.zeros(len(fold)), np.full(len(fold), "und"), np.zeros(len(fold), np.int64), np.zeros(len(fold), np.bool_)
+    n = len(fold)
+    whole = Judged(np.zeros(n), np.full(n, "und", "<U8"), np.zeros(n, np.int64), np.zeros(n, np.bool_))
     for index in range(recipe.folds):
         left_out = fold == index
         if not left_out.any():
             continue
-        model = quantised(_fit(problem, np.flatnonzero(~left_out), recipe), tables, scaling)
+        model = quantised(_fit(problem, np.flatnonzero(~left_out), recipe), tables)
         found = _judge(corpus.rows(left_out), model)
-        for whole, part in zip(parts, (found.margin, found.language, found.length, found.enough), strict=True):
-            whole[left_out] = part
-    return _Judged(*parts)
+        for field in dataclasses.fields(Judged):
+            getattr(whole, field.name)[left_out] = getattr(found, field.name)
+    return whole
 
 
-def _left_out(
-    corpus: Corpus, problem: Problem, tables: Tables, scaling: tuple[Floats, Floats], recipe: Recipe
-) -> list[str]:
+def _left_out(corpus: Corpus, problem: Problem, tables: Tables, recipe: Recipe) -> list[str]:
     """AUROC on a generator or a language that the model never saw, as lines of the card."""
     lines = []
     for column, value in recipe.left_out:
@@ -193,7 +173,7 @@ def _left_out(
         out |= corpus.frame["id"].is_in(pairs).to_numpy()
         if not out.any() or out.all():
             continue
-        model = quantised(_fit(problem, np.flatnonzero(~out), recipe), tables, scaling)
+        model = quantised(_fit(problem, np.flatnonzero(~out), recipe), tables)
         part = corpus.rows(out)
         evidence = _evidence(part, _judge(part, model))
         if column == "generator":  # one set a language: the generator's texts against those that they mirror
@@ -207,27 +187,24 @@ def _left_out(
     return lines
 
 
-def _judge(corpus: Corpus, model: FastModel) -> _Judged:
-    emission = scored(corpus.frame, model.tables)
-    length = emission.stats[:, STATS.index("characters")].astype(np.int64)
-    judged = enough(emission, AiText().min_characters)
-    return _Judged(model.margins(emission), languages(emission), length, judged)
+def _judge(corpus: Corpus, model: FastModel) -> Judged:
+    return judged(corpus.frame, model, AiText().min_characters)
 
 
-def _evidence(corpus: Corpus, judged: _Judged) -> Evidence:
-    rows = judged.enough
-    return Evidence(judged.margin[rows], corpus.label[rows], corpus.names("source")[rows], corpus.names("lang")[rows])
+def _evidence(corpus: Corpus, found: Judged) -> Evidence:
+    rows = found.enough
+    return Evidence(found.margin[rows], corpus.label[rows], corpus.names("source")[rows], corpus.names("lang")[rows])
 
 
-def _mirrored(corpus: Corpus, judged: _Judged) -> Evidence:
+def _mirrored(corpus: Corpus, found: Judged) -> Evidence:
     """Mirror documents against the human documents that they mirror."""
     mirror = corpus.names("split") == "mirror"
     paired = corpus.frame["id"].is_in(corpus.frame["pair"].drop_nulls().implode()).to_numpy()
-    rows = judged.enough & (mirror | paired)
+    rows = found.enough & (mirror | paired)
     n = int(rows.sum())
     language = corpus.names("lang")[rows]
     source = np.full(n, "mirror and pairs")
-    return Evidence(judged.margin[rows], mirror[rows].astype(np.int64), source, language)
+    return Evidence(found.margin[rows], mirror[rows].astype(np.int64), source, language)
 
 
 def _counts(corpus: Corpus) -> list[str]:
@@ -243,10 +220,10 @@ def _counts(corpus: Corpus) -> list[str]:
     return lines
 
 
-def _notes(corpus: Corpus, judged: _Judged, reference: Reference) -> list[str]:
+def _notes(corpus: Corpus, found: Judged, reference: Reference) -> list[str]:
     """True-positive rates at p_human <= 0.01 by kind of text, with n and intervals."""
-    p = reference.p_human(judged.margin, judged.language, judged.length)
-    hit, machine = p <= 0.01, judged.enough & (corpus.label == 1)
+    p = reference.p_human(found.margin, found.language, found.length)
+    hit, machine = p <= 0.01, found.enough & (corpus.label == 1)
     notes = []
     splits, attacks, language = corpus.names("split"), corpus.names("attack"), corpus.names("lang")
     cuts = [(f"split {name}", splits == name) for name in dict.fromkeys(splits.tolist())]

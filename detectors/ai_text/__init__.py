@@ -1,4 +1,4 @@
-"""How machine-like a document reads: a hashed linear model over word, character and style features, and its limits.
+"""How machine-like a document reads: a hashed linear model over words, characters and marks, and its limits.
 
 A scan stores raw margins only. `detectors.ai_text.calibration` turns a margin, a language and a length into the
 conformal p-value against human text (`p_human`) and a probability at a stated prior (`score`) when findings are read.
@@ -7,6 +7,7 @@ MODEL_CARD.md beside this file says what the model was trained on, how well it t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -35,13 +36,15 @@ class AiText:
     min_characters: int = 250
 
     name: ClassVar[str] = "ai_text"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("response",)
     schema: ClassVar[pa.Schema] = pa.schema(
         [
             _field("margin", pa.float32(), "Raw margin, higher is more machine-like; null where abstained."),
             _field("tier", pa.string(), "Model that gave the margin."),
-            _field("language", pa.string(), "ISO 639-1 guess from script and function words; 'und' if unknown."),
+            _field(
+                "language", pa.string(), "Language of the text, varieties as their standard language; 'und' if unknown."
+            ),
             _field("length", pa.int32(), "Characters of the text that was judged."),
             _field("abstained", pa.bool_(), "True where the text is too short or has too few words to judge."),
             _field(
@@ -61,3 +64,9 @@ class AiText:
         from detectors.ai_text.fast import loaded
 
         return loaded(self, device)
+
+    def combine(self, pieces: pa.RecordBatch, starts: Sequence[int]) -> pa.RecordBatch:
+        """Mean margin over the pieces of a long document, weighted by their characters; lengths added up."""
+        from detectors.ai_text.fast import combined
+
+        return combined(pieces, starts)

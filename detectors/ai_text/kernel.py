@@ -1,383 +1,290 @@
-"""The compiled loop: one pass over the bytes of a document that sums weights or emits buckets, and counts.
-
-Whatever this file takes from others is frozen when it is compiled: numba notices changes of this file only.
-"""
+"""The compiled loop over a batch: folds the bytes of each window, hashes n-grams, and sums weights or emits buckets."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from detectors.ai_text.folding import DIGIT, DROP, LETTER, PUNCT, SCRIPTS, SINGLE, SPACE
-from detectors.jit import compiled
+from detectors.ai_text.folding import COLLAPSING, LANE_BITS, LANES, SPACE
+from detectors.jit import compiled, inlined, load8
 
-__all__ = ["BUCKET_BITS", "STATS", "WINDOW_BYTES", "run_documents", "word_hash"]
+__all__ = ["BUCKET_BITS", "GRAM", "STATS", "WINDOW_BYTES", "run_documents"]
 
-Bytes = npt.NDArray[np.uint8]
-Int8s = npt.NDArray[np.int8]
-UInt16s = npt.NDArray[np.uint16]
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
-UInt32s = npt.NDArray[np.uint32]
-UInt64s = npt.NDArray[np.uint64]
-Float64s = npt.NDArray[np.float64]
+U8 = npt.NDArray[np.uint8]
+I8 = npt.NDArray[np.int8]
+U32 = npt.NDArray[np.uint32]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+U64 = npt.NDArray[np.uint64]
+F64 = npt.NDArray[np.float64]
 
 Whole = int | np.int64
+
 BUCKET_BITS = 18
 WINDOW_BYTES = 8192
+STATS = ("characters", *LANES)
+"""Counters of a document, in column order."""
+
+GRAM = 5
+"""Length of character n-grams in codes; windows of fewer have none."""
+
+_STATS = len(STATS)
 _SHIFT = np.uint64(64 - BUCKET_BITS)
-_EPOCH_LIMIT = 256
-STATS = (
-    "characters",
-    "letters",
-    "upper",
-    "digits",
-    "codeish",
-    "visible",
-    "words",
-    "word_letters",
-    "common_words",
-    "new_words",
-    "sentences",
-    "sentence_words_squared",
-    "comma",
-    "stop",
-    "question",
-    "exclamation",
-    "colon",
-    "semicolon",
-    "parenthesis",
-    "quote",
-    "apostrophe",
-    "number",
+_GRAM_MASK, _GRAM = np.uint64((1 << 40) - 1), np.uint64(0xD6E8FEB86659FD93)
+_WORD, _PAIR = np.uint64(0x8EBC6AF09C88C6E3), np.uint64(0x589965CC75374CC3)
+_MARK, _BEFORE = np.uint64(0x94D049BB133111EB), np.uint64(0xBF58476D1CE4E5B9)
+_ONE, _EIGHT, _MIX, _NONE = np.uint64(1), np.uint64(8), np.uint64(29), np.uint64(0)
+_CODE, _CLASS, _SECOND = np.uint64(255), np.uint64(31), np.uint64(16)
+_LANE, _LANE_MASK = np.uint64(LANE_BITS), np.uint64((1 << LANE_BITS) - 1)
+_SEVEN, _LAST, _LOW7 = np.uint64(7), np.uint64(56), np.uint64(127)
+_EACH_ONE, _EACH_HIGH = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_EACH_02, _EACH_05, _EACH_1F = (
+    np.uint64(0x0202020202020202),
+    np.uint64(0x0505050505050505),
+    np.uint64(0x1F1F1F1F1F1F1F1F),
 )
-"""Counters of one window, in column order of `Emission.stats`."""
+_EACH_20, _EACH_2E = np.uint64(0x2020202020202020), np.uint64(0x2E2E2E2E2E2E2E2E)
+_EACH_LOW7 = np.uint64(0x7F7F7F7F7F7F7F7F)
+_FOLDED_SPACE, _LETTERS, _VANISHED = np.uint64(SPACE), np.uint64(COLLAPSING), np.uint64(0)
+_ASTRAL = 0x25A1  # one symbol stands for everything outside the Basic Multilingual Plane
+_MARK_BYTES = 24
 
-_STATS, _SCRIPTS = len(STATS), len(SCRIPTS)
 
-_WORD_PRIME = np.uint64(0x9E3779B97F4A7C15)
-_M1 = np.uint64(0xD6E8FEB86659FD93)
-_M2 = np.uint64(0xA0761D6478BD642F)
-_M3 = np.uint64(0xE7037ED1A0B428DB)
-_M4 = np.uint64(0x8EBC6AF09C88C6E3)
-_M5 = np.uint64(0x589965CC75374CC3)
-_M6 = np.uint64(0xBF58476D1CE4E5B9)
-_M7 = np.uint64(0x94D049BB133111EB)
-_LOW48 = np.uint64((1 << 48) - 1)
-_RARE = np.uint64(0xC2B2AE3D27D4EB4F)
+@inlined
+def _decode(data: U8, at: Whole, end: Whole) -> tuple[Whole, Whole]:
+    """(code point of the Basic Multilingual Plane, next byte) of the character whose lead byte, 0xC0 or more, is `at`.
+
+    Continuation bytes that are missing are left out, so nothing beyond `end` is read whatever the bytes are.
+    """
+    lead = np.int64(data[at])
+    if 0xE0 <= lead < 0xF0 and at + 2 < end:
+        one, two = np.int64(data[at + 1]) ^ 0x80, np.int64(data[at + 2]) ^ 0x80
+        if (one | two) < 0x40:
+            return ((lead & 0x0F) << 12) | (one << 6) | two, at + 3
+    length = 2 if lead < 0xE0 else (3 if lead < 0xF0 else 4)
+    point: Whole = lead & (0x7F >> length)
+    at += 1
+    for _ in range(length - 1):
+        if at < end and (data[at] & 0xC0) == 0x80:
+            point = (point << 6) | (np.int64(data[at]) & 0x3F)
+            at += 1
+    if point > 0xFFFF:
+        point = _ASTRAL
+    return point, at
+
+
+@inlined
+def _zero_bytes(block: np.uint64) -> np.uint64:
+    """The high bit of each byte that is 0; no byte may be over 127."""
+    return ~(block + _EACH_LOW7) & _EACH_HIGH
 
 
 @compiled
-def _visit(bucket: Whole, table: UInt16s, epoch: Whole, total: Whole, count: Whole, out: Int32s) -> tuple[Whole, Whole]:
-    value = table[bucket]
-    # No branch: whether a bucket is new is a coin toss, and a wrong guess costs more than the arithmetic.
-    fresh = np.int64((value >> 8) != epoch)
-    weight = np.int64(value & 255)
-    total += fresh * (weight - ((weight & 128) << 1))
-    table[bucket] = (epoch << 8) | (value & 255)
-    if count < out.size:
-        out[count] = bucket  # overwritten by the next bucket unless this one is new
-    return total, count + fresh
+def _fold(
+    data: U8, low: Whole, high: Whole, ascii_: U64, fold: U32, lanes: U64, text: U8
+) -> tuple[Whole, np.uint64, Whole]:
+    """Fold bytes `low` to `high` into `text`, framed by spaces; returns (its length, lane sums, characters)."""
+    text[0] = SPACE
+    k = np.uint64(1)
+    sums = _NONE
+    previous = _FOLDED_SPACE
+    characters = high - low
+    at: Whole = low
+    slow: Whole = low
+    while at < high:
+        if slow <= at <= high - 8:
+            block = load8(data, int(at))
+            if block & _EACH_HIGH == _NONE:
+                lower = block | _EACH_20
+                letters = (lower + _EACH_1F) & ~(lower + _EACH_05) & _EACH_HIGH
+                full_stops = _zero_bytes((block | _EACH_02) ^ _EACH_2E)
+                plain = letters | full_stops | _zero_bytes(block ^ _EACH_20)
+                repeated = _zero_bytes(lower ^ ((lower << _EIGHT) | (previous & _LOW7)))
+                if plain == _EACH_HIGH and repeated & ~letters == _NONE:
+                    for byte_of in range(8):
+                        text[k + np.uint64(byte_of)] = np.uint8(lower >> np.uint64(8 * byte_of))
+                    k += _EIGHT
+                    previous = lower >> _LAST
+                    sums += ((letters >> _SEVEN) * _EACH_ONE) >> _LAST
+                    sums += (((letters | full_stops) >> _SEVEN) * _EACH_ONE) >> _LAST << _LANE
+                    at += 8
+                    continue
+            slow = at + 8
+        byte = data[np.uint64(at)]
+        if byte < 0x80:
+            entry = ascii_[byte]
+            code = entry & _CODE
+            sums += entry >> _EIGHT
+            at += 1
+        elif byte < 0xC0:
+            at += 1  # a stray continuation byte
+            characters -= 1
+            continue
+        else:
+            point, after = _decode(data, at, high)
+            folded = np.uint64(fold[point])
+            code = folded & _CODE
+            sums += lanes[(folded >> _EIGHT) & _CLASS]
+            second = folded >> _SECOND
+            text[k] = np.uint8(second)
+            k += np.uint64(second != _VANISHED)
+            characters -= after - at - 1
+            at = after
+        # No branch: whether a character is kept cannot be guessed, and a wrong guess costs more than the arithmetic.
+        text[k] = np.uint8(code)
+        k += np.uint64((code != _VANISHED) & ((code != previous) | (code >= _LETTERS)))
+        previous = code if code != _VANISHED else previous
+    if previous != _FOLDED_SPACE:
+        text[k] = SPACE
+        k += _ONE
+    return np.int64(k), sums, characters
+
+
+@inlined
+def _marks(data: U8, low: Whole, high: Whole, ascii_: U64, fold: U32) -> np.uint64:
+    """Hash of the marks between two words, runs once, white space left out; 0 where there are none."""
+    if high == low + 2 and data[low + 1] == SPACE and data[low] < 0x80:  # one mark and a space, the usual case
+        code = ascii_[data[low]] & _CODE
+        return code * _BEFORE if code != _FOLDED_SPACE else _NONE
+    high = min(high, low + _MARK_BYTES)
+    found = _NONE
+    previous = _FOLDED_SPACE
+    at: Whole = low
+    while at < high:
+        byte = data[at]
+        if byte < 0x80:
+            code = ascii_[byte] & _CODE
+            at += 1
+        elif byte < 0xC0:
+            at += 1
+            continue
+        else:
+            point, at = _decode(data, at, high)
+            code = np.uint64(fold[point]) & _CODE
+        if code != _VANISHED and code != previous and code != _FOLDED_SPACE:
+            found = (found ^ code) * _BEFORE
+            previous = code
+    return found
+
+
+@inlined
+def _visit(hashed: np.uint64, weights: I8, out: I32 | None, total: Whole, count: Whole) -> tuple[Whole, Whole]:
+    """Add the weight of a hash's bucket, or emit the bucket: numba compiles one or the other, never the question."""
+    bucket = hashed >> _SHIFT
+    if out is None:
+        total += np.int64(weights[bucket])
+    else:
+        out[count] = np.int32(bucket)
+    return total, count + 1
 
 
 @compiled
-def _token(  # one kernel argument per table: numba has no cheap records
-    word: np.uint64,
-    shape: np.uint64,
-    last: Whole,
-    state: UInt64s,
-    table: UInt16s,
-    epoch: Whole,
-    total: Whole,
-    count: Whole,
-    out: Int32s,
-    groups: Whole,
-) -> tuple[Whole, Whole]:
-    """Emit the word and shape n-grams that end in this token; `last` is its word bucket, `state` the tokens before."""
-    one, two = state[0], state[1]
-    if groups & 1:
-        total, count = _visit(last, table, epoch, total, count, out)
-    if groups & 2:
-        bucket = np.int64(((one * _M1) ^ (word + _M2)) * _M3 >> _SHIFT)
-        total, count = _visit(bucket, table, epoch, total, count, out)
-    if groups & 4:
-        bucket = np.int64((((two * _M4) ^ one) * _M1 ^ (word + _M5)) * _M6 >> _SHIFT)
-        total, count = _visit(bucket, table, epoch, total, count, out)
-    s1, s2, s3 = state[2], state[3], state[4]
-    if groups & 64:
-        bucket = np.int64((((s2 * _M5) ^ s1) * _M2 ^ (shape + _M7)) * _M4 >> _SHIFT)
-        total, count = _visit(bucket, table, epoch, total, count, out)
-    if groups & 128:
-        bucket = np.int64(((((s3 * _M7) ^ s2) * _M3 ^ s1) * _M6 ^ (shape + _M1)) * _M5 >> _SHIFT)
-        total, count = _visit(bucket, table, epoch, total, count, out)
-    state[1], state[0] = one, word
-    state[4], state[3], state[2] = s2, s1, shape
+def _characters(text: U8, size: Whole, weights: I8, out: I32 | None) -> tuple[Whole, Whole]:
+    """Sum or emit the 5-grams of folded characters."""
+    total: Whole = 0
+    count: Whole = 0
+    for at in range(int(size) - GRAM + 1):
+        total, count = _visit((load8(text, at) & _GRAM_MASK) * _GRAM, weights, out, total, count)
     return total, count
 
 
 @compiled
-def _vote(word: np.uint64, lexicon: UInt64s, votes: Int64s) -> None:
-    tag = word >> np.uint64(32)
-    slot = np.int64(word & np.uint64(lexicon.size - 1))
-    while lexicon[slot] != np.uint64(0):
-        if (lexicon[slot] >> np.uint64(32)) == tag:
-            mask = lexicon[slot] & np.uint64(0xFFFFFFFF)
-            language = 0
-            while mask:
-                votes[language] += np.int64(mask & np.uint64(1))
-                mask >>= np.uint64(1)
-                language += 1
-            return
-        slot = (slot + 1) & (lexicon.size - 1)
+def _words(
+    data: U8,
+    edge: int,
+    stop: int,
+    first: int,
+    word: int,
+    end_word: int,
+    spans: tuple[I64, I64, U64],
+    ascii_: U64,
+    fold: U32,
+    weights: I8,
+    out: I32 | None,
+) -> tuple[Whole, Whole, int]:
+    """Sum or emit the features of words from `word` on that start before byte `edge`; returns where they end too.
 
-
-@compiled
-def _window(
-    data: Bytes,
-    low: Whole,
-    high: Whole,
-    end: Whole,
-    fold: UInt32s,
-    common: Bytes,
-    lexicon: UInt64s,
-    table: UInt16s,
-    epoch: Whole,
-    groups: Whole,
-    stats: Float64s,
-    votes: Int64s,
-    scripts: Int64s,
-    out: Int32s,
-) -> tuple[Whole, Whole, Whole]:
-    """Score or emit one window; returns (end byte, sum of weights, distinct buckets).
-
-    The window ends with the first word that ends at or after byte `high`, or 1 KiB later, or at byte `end`.
+    Each word, each pair of neighbours (`first` is the first word of the document), and where marks follow a word, word
+    and marks, marks, and marks and next word.
     """
-    total: Whole = np.int64(0)
-    count: Whole = np.int64(0)
-    state = np.zeros(5, np.uint64)
-    tallies = np.zeros(128, np.int64)
-    key, word, recent = np.uint64(32), np.uint64(0), np.uint64(0)
-    previous: Whole = np.int64(32)
-    kind_before: Whole = np.int64(SPACE)
-    letters_in_word: Whole = np.int64(0)
-    point: Whole = np.int64(0)
-    codeish: Whole = 0
-    upper: Whole = 0
-    visible: Whole = 0
-    common_words: Whole = 0
-    word_letters: Whole = 0
-    pending = False
-    characters, letters, latin, digits = 0, 0, 0, 0
-    words, new_words, numbers = 0, 0, 0
-    sentences, sentence_words, squared = 0, 0, 0.0
-    position: Whole = low
-    while True:
-        if position >= end:
-            entry, kind, folded = np.int64(0), np.int64(SPACE), np.int64(32)
-            finished = True
-        else:
-            finished = False
-            byte = np.int64(data[position])
-            position += 1
-            if byte < 0x80:
-                point = byte
-            elif byte < 0xC0:
-                continue  # continuation byte of a character that was read already, or a stray one
-            else:
-                length = 2 if byte < 0xE0 else (3 if byte < 0xF0 else 4)
-                point = byte & (0x7F >> length)
-                for _ in range(length - 1):
-                    if position < end and (data[position] & 0xC0) == 0x80:
-                        point = (point << 6) | (np.int64(data[position]) & 0x3F)
-                        position += 1
-                if point > 0xFFFF:
-                    point = 0x25A1  # one symbol stands for everything outside the Basic Multilingual Plane
-            characters += 1
-            entry = np.int64(fold[point])
-            kind, folded = (entry >> 16) & 15, entry & 0xFFFF
-            codeish += (entry >> 25) & 1
-            visible += kind >= LETTER
-            if kind == DROP:
-                continue
-        if kind in (LETTER, SINGLE):
-            letters += 1
-            upper += (entry >> 24) & 1
-            script = (entry >> 20) & 15
-            if script == 1:
-                latin += 1
-            else:
-                scripts[script] += 1
-        elif kind == DIGIT:
-            digits += 1
-            if kind_before == DIGIT:
-                continue  # any number looks alike
-        elif folded == previous:  # runs of space and of one mark count once
-            if finished:
-                break
-            continue
-        if kind == PUNCT and folded < 128:
-            tallies[folded] += 1
-        # character n-grams
-        fifth = key >> np.uint64(48)
-        key = (key << np.uint64(16)) | np.uint64(folded)
-        if groups & 8:
-            bucket = np.int64((key & _LOW48) * _M3 >> _SHIFT)
-            total, count = _visit(bucket, table, epoch, total, count, out)
-        if groups & 16:
-            bucket = np.int64((key * _M4 ^ (key >> np.uint64(32)) * _M1) * _M2 >> _SHIFT)
-            total, count = _visit(bucket, table, epoch, total, count, out)
-        if groups & 32:
-            bucket = np.int64((key * _M5 ^ ((key >> np.uint64(32)) + (fifth << np.uint64(20))) * _M6) * _M7 >> _SHIFT)
-            total, count = _visit(bucket, table, epoch, total, count, out)
-        # words
-        if kind in (LETTER, DIGIT):
-            if pending:
-                word = (word ^ np.uint64(39)) * _WORD_PRIME
-                pending = False
-            word = (word ^ np.uint64(folded)) * _WORD_PRIME
-            recent = (recent << np.uint64(16)) | np.uint64(folded)
-            letters_in_word += 1
-        elif folded == 39 and letters_in_word > 0 and not pending:
-            pending = True  # an apostrophe joins a word only when a letter follows
-        else:
-            if letters_in_word > 0:
-                hashed = word ^ (word >> np.uint64(29))
-                last = np.int64(hashed * _M1 >> _SHIFT)
-                is_common = (common[last >> 3] >> (last & 7)) & 1
-                if is_common:
-                    shape = hashed
-                    if words < 4000:
-                        _vote(hashed, lexicon, votes)
-                else:
-                    shape = (recent & np.uint64(0xFFFFFFFF)) * _RARE + np.uint64(1)
-                if (table[last] >> 8) != epoch:
-                    new_words += 1
-                total, count = _token(hashed, shape, last, state, table, epoch, total, count, out, groups)
-                words += 1
-                sentence_words += 1
-                common_words += is_common
-                word_letters += letters_in_word
-                numbers += kind_before == DIGIT
-                word, recent, letters_in_word = np.uint64(0), np.uint64(0), np.int64(0)
-                if pending:
-                    pending = False
-                    mark = np.uint64(39) * _M7
-                    last = np.int64(mark * _M1 >> _SHIFT)
-                    total, count = _token(mark, mark, last, state, table, epoch, total, count, out, groups)
-            if kind in (SINGLE, PUNCT):
-                hashed = np.uint64(folded) * _M7
-                last = np.int64(hashed * _M1 >> _SHIFT)
-                shape = hashed
-                if kind == SINGLE:
-                    is_common = (common[last >> 3] >> (last & 7)) & 1
-                    if not is_common:
-                        shape = _RARE
-                    if (table[last] >> 8) != epoch:
-                        new_words += 1
-                    words += 1
-                    sentence_words += 1
-                    common_words += is_common
-                    word_letters += 1
-                total, count = _token(hashed, shape, last, state, table, epoch, total, count, out, groups)
-                if folded in (0x2E, 0x21, 0x3F, 0x3002):
-                    if sentence_words > 0:
-                        sentences += 1
-                        squared += np.float64(sentence_words) * sentence_words
-                    sentence_words = 0
-        previous, kind_before = folded, kind
-        if finished or (high <= position < end and (kind not in (LETTER, DIGIT) or position >= high + 1024)):
-            break
-    if sentence_words > 0:
-        sentences += 1
-        squared += np.float64(sentence_words) * sentence_words
-    scripts[1] += latin
-    stats[0] += characters
-    stats[1] += letters
-    stats[2] += upper
-    stats[3] += digits
-    stats[4] += codeish
-    stats[5] += visible
-    stats[6] += words
-    stats[7] += word_letters
-    stats[8] += common_words
-    stats[9] += new_words
-    stats[10] += sentences
-    stats[11] += squared
-    stats[12] += tallies[44]
-    stats[13] += tallies[46]
-    stats[14] += tallies[63]
-    stats[15] += tallies[33]
-    stats[16] += tallies[58]
-    stats[17] += tallies[59]
-    stats[18] += tallies[40] + tallies[41]
-    stats[19] += tallies[34]
-    stats[20] += tallies[39]
-    stats[21] += numbers
-    return position, total, count
+    start, end, hashes = spans
+    total: Whole = 0
+    count: Whole = 0
+    last = word
+    if edge == stop:
+        last = end_word
+    while last < end_word and start[last] < edge:
+        last += 1
+    if word == first and word < last:
+        total, count = _visit(hashes[word] * _WORD, weights, out, total, count)
+    for k in range(max(word, first + 1), last):
+        at = np.uint64(k)  # numba asks of a signed index whether it is negative
+        before, hashed = hashes[at - _ONE], hashes[at]
+        total, count = _visit(hashed * _WORD, weights, out, total, count)
+        total, count = _visit(((before ^ (before >> _MIX)) * _PAIR + hashed) * _WORD, weights, out, total, count)
+    for k in range(word, last):
+        low = end[np.uint64(k)]
+        high = start[np.uint64(k + 1)] if k + 1 < end_word else stop
+        if high > low + 1 or (high == low + 1 and data[low] != SPACE):
+            marks = _marks(data, low, high, ascii_, fold)
+            if marks != _NONE:
+                total, count = _visit((hashes[k] + marks) * _MARK, weights, out, total, count)
+                total, count = _visit(marks * _MARK, weights, out, total, count)
+                if k + 1 < end_word:
+                    total, count = _visit((hashes[k + 1] ^ marks) * _BEFORE, weights, out, total, count)
+    return total, count, last
 
 
 @compiled
 def run_documents(
-    data: Bytes,
-    offsets: Int64s,
-    fold: UInt32s,
-    common: Bytes,
-    lexicon: UInt64s,
-    weights: Int8s,
-    groups: int,
-    languages: int,
-    out: Int32s,
-) -> tuple[Float64s, Int64s, Int64s, Float64s, Int64s, Int64s]:
-    """Run every document; with a non-empty `out` emit its first window's buckets there, else score all windows."""
-    size = offsets.size - 1
-    sums, counts, windows = np.zeros(size), np.zeros(size, np.int64), np.zeros(size, np.int64)
-    stats = np.zeros((size, _STATS))
-    votes, scripts = np.zeros((size, languages), np.int64), np.zeros((size, _SCRIPTS), np.int64)
-    # Weight below, number of the window that saw the bucket last above: 512 KiB, so that it stays in cache.
-    table = np.empty(weights.size, np.uint16)
-    for bucket in range(weights.size):
-        table[bucket] = np.int64(weights[bucket]) & 255
-    epoch = 0
+    data: U8,
+    offsets: I64,
+    doc_offsets: I64,
+    spans: tuple[I64, I64, U64],
+    fold: U32,
+    lanes: U64,
+    weights: I8,
+    out: I32 | None,
+) -> tuple[F64, I64, I64]:
+    """Run every document: with `out` emit its first window's buckets there, else sum weights over all windows.
+
+    Returns sums float64[n] (0 when emitting), buckets int64[n], counters int64[n, len(STATS)].
+    """
+    n = offsets.size - 1
+    sums, counts, stats = np.zeros(n), np.zeros(n, np.int64), np.zeros((n, _STATS), np.int64)
+    text = np.zeros(WINDOW_BYTES + 64, np.uint8)
+    ascii_ = np.empty(128, np.uint64)
+    for point in range(128):
+        folded = np.uint64(fold[point])
+        ascii_[point] = (folded & _CODE) | (lanes[(folded >> _EIGHT) & _CLASS] << _EIGHT)
     written: Whole = 0
-    for row in range(size):
+    for row in range(n):
         low, stop = offsets[row], offsets[row + 1]
-        planned = max(1, -(-(stop - low) // WINDOW_BYTES)) if out.size == 0 else 1
-        step = (stop - low) / planned
-        end = stop if out.size == 0 else min(stop, low + WINDOW_BYTES)
-        window = 0
-        position: Whole = low
-        while position < end:
-            window += 1
-            epoch += 1
-            if epoch >= _EPOCH_LIMIT:
-                for bucket in range(table.size):
-                    table[bucket] &= 255
-                epoch = 1
-            high = max(position + 1, low + np.int64(step * window))
-            position, total, count = _window(
-                data, position, high, end, fold, common, lexicon, table, epoch, groups,
-                stats[row], votes[row], scripts[row], out[written:],
+        first, end_word = doc_offsets[row], doc_offsets[row + 1]
+        windows = max(1, -(-(stop - low) // WINDOW_BYTES))
+        edge, word = low, first
+        for window in range(windows):
+            begin = edge
+            edge = low + (stop - low) * (window + 1) // windows
+            for _ in range(3):
+                if edge < stop and (data[edge] & 0xC0) == 0x80:
+                    edge += 1
+            size, tallies, characters = _fold(data, begin, edge, ascii_, fold, lanes, text)
+            stats[row, 0] += characters
+            for lane in range(1, _STATS):
+                stats[row, lane] += np.int64(tallies & _LANE_MASK)
+                tallies >>= _LANE
+            total, count = _characters(text, size, weights, None if out is None else out[written:])
+            written += count
+            more, others, word = _words(
+                data, edge, stop, first, word, end_word, spans, ascii_, fold, weights,
+                None if out is None else out[written:],
             )  # fmt: skip
-            sums[row] += total / np.sqrt(max(count, 1))
+            written += others
+            count += others
             counts[row] += count
-            if out.size:
-                written += count
+            sums[row] += (total + more) / np.sqrt(max(count, 1))
+            if out is not None:
                 break
-        windows[row] = max(window, 1)
-        sums[row] /= windows[row]
-    return sums, counts, windows, stats, votes, scripts
-
-
-def word_hash(word: str, fold: npt.NDArray[np.uint32]) -> tuple[int, int]:
-    """(64-bit hash, bucket) that the kernel gives to `word`, one run of letters, apostrophes or a single ideograph."""
-    mask = (1 << 64) - 1
-    entries = [int(fold[ord(c)]) for c in word]
-    if len(entries) == 1 and (entries[0] >> 16) & 15 == SINGLE:
-        hashed = (entries[0] & 0xFFFF) * int(_M7) & mask
-    else:
-        value = 0
-        for entry in entries:
-            if (entry >> 16) & 15 != DROP:
-                value = (value ^ (entry & 0xFFFF)) * int(_WORD_PRIME) & mask
-        hashed = value ^ (value >> 29)
-    return hashed, (hashed * int(_M1) & mask) >> int(_SHIFT)
+        sums[row] /= windows
+    return sums, counts, stats

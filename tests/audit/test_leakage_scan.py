@@ -29,7 +29,8 @@ def write_index(path: Path, *items: str) -> Path:
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
     path = tmp_path / "corpus.parquet"
-    pl.DataFrame({"text": [f"Before. {ITEM}. After.", "Nothing of the kind stands here.", ITEM[:40]]}).write_parquet(path)
+    texts = [f"Before. {ITEM}. After.", "Nothing of the kind stands here.", ITEM[:40]]
+    pl.DataFrame({"text": texts}).write_parquet(path)
     return path
 
 

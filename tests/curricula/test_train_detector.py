@@ -11,7 +11,7 @@ import pytest
 from curricula import train_detector
 from curricula.detector_card import auroc, wilson
 from curricula.detector_corpus import Corpus, cut, document_weights, read_corpus, source_folds
-from curricula.detector_fit import Member, scored
+from curricula.detector_fit import Member, blank_tables, damping, emitted, judged
 from curricula.train_detector import Recipe, Trained, train, write_model
 from detectors.ai_text.calibration import load_reference
 from detectors.ai_text.model import load_model
@@ -50,7 +50,7 @@ ORNATE = (
     "and",
     "is",
 )
-QUICK = Recipe(members=(Member(10.0), Member(10.0, intercept_ridge=5.0, style=0.1)), iterations=6, folds=3)
+QUICK = Recipe(members=(Member(10.0), Member(10.0, intercept_ridge=5.0)), iterations=6, folds=3)
 
 
 def corpus_of(documents: int, seed: int) -> pl.DataFrame:
@@ -92,7 +92,7 @@ def test_trained_model_loads_and_separates_new_text(trained: Trained, tmp_path: 
     write_model(trained, tmp_path)
     model, reference = load_model(tmp_path), load_reference(tmp_path)
     fresh = corpus_of(300, 9)
-    margins = model.margins(scored(fresh, model.tables))
+    margins = judged(fresh, model, 0).margin
     assert auroc(fresh["label"].to_numpy().astype(np.int64), margins) > 0.99
     p = reference.p_human(margins, ["en"] * 300, fresh["text"].str.len_chars().to_numpy())
     assert np.median(p[1::2]) < 0.01 < np.median(p[::2])
@@ -104,6 +104,18 @@ def test_same_seed_gives_the_same_files(corpus: Corpus, trained: Trained, tmp_pa
     write_model(train(corpus, QUICK), tmp_path / "two")
     for name in ("fast.npz", "calibration.npz", "model.json", "MODEL_CARD.md"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def test_features_keep_their_repeats_and_bursts_are_damped() -> None:
+    frame = pl.DataFrame({"text": ["one two three", "one one one one two three"]})
+    features = emitted(frame, blank_tables())
+    rows = [slice(features.indptr[row], features.indptr[row + 1]) for row in range(2)]
+    assert all(len(set(features.indices[row].tolist())) == len(features.indices[row]) for row in rows)
+    assert [int(features.times[row].sum()) for row in rows] == features.counts.tolist()
+    assert features.times[rows[1]].max() == 4
+    found = damping(features)
+    assert found[features.indices[rows[1]][features.times[rows[1]] == 4]].min() == pytest.approx(2 / 5)
+    assert found.max() == 1.0
 
 
 def test_held_back_rows_are_reported_and_not_trained_on(trained: Trained) -> None:
