@@ -1,6 +1,8 @@
 # make demo    a tour on a small corpus, offline after the install     make test     the whole test suite
 # make check   style, types, import contracts                          make clean    remove what these made
 # make readme  the tour's output into README.md, as it is now
+# make bench   cost of every stage and of whole scans     make bench-peers   the same work by foxing and by other tools
+# (docs/bench.md; options go into BENCH: make bench BENCH="--slope-gb 0.1,1,10 --memory")
 # Another Python (3.11 or newer): make demo PYTHON=python3.13
 
 PYTHON = python3
@@ -8,8 +10,9 @@ VENV = .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CORPUS = samples/corpus/translated.jsonl.gz
+BENCH =
 
-.PHONY: demo test check readme clean
+.PHONY: demo test check readme bench bench-peers clean
 .DELETE_ON_ERROR:
 
 demo: $(CORPUS)
@@ -26,6 +29,12 @@ check: $(VENV)/.test-tools
 
 readme: $(CORPUS)
 	$(BIN)/python samples/fill_readme.py $(abspath $(BIN)/foxing)
+
+bench: $(VENV)/.base
+	@$(BIN)/python -m tests.bench $(BENCH)
+
+bench-peers: $(VENV)/.base
+	@$(BIN)/python -m tests.bench.peers $(BENCH)
 
 clean:
 	rm -rf $(VENV) out samples/corpus build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

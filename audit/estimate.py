@@ -12,15 +12,17 @@ import pyarrow as pa
 
 from audit.config import Config
 from audit.corpus import Corpus, Shard
+from audit.evaluate import measure_blocks
 from audit.execute import usable_cores
 from audit.layout import find_layout
 from audit.parts import PartIdentity, PartWriter
 from audit.readers import Format, Sequential
 from audit.signals import build_signals
+from audit.warm import warm
 from detectors.column import Column
 from detectors.documents import Documents
 from detectors.errors import InputError
-from detectors.protocols import Device, Measure, Signal
+from detectors.protocols import Device, Signal
 
 __all__ = ["Estimate", "estimate"]
 
@@ -96,12 +98,10 @@ def estimate(paths: Sequence[str], config: Config) -> Estimate:
     signals = build_signals(config)
     if config.scan.by is not None:
         signals = (*signals, Column(config.scan.by))
-    device = Device(config.scan.device)
-    measures = {signal: signal.load(device) for signal in signals}
-    _warm(measures)
+    warm(signals, Device(config.scan.device))
     sample = _Sample()
     step = max(1, len(shards) // _SAMPLE_SHARDS)
-    sampled = {shard.uri: _measure_start(shard, measures, config, sample) for shard in shards[::step][:_SAMPLE_SHARDS]}
+    sampled = {shard.uri: _measure_start(shard, signals, config, sample) for shard in shards[::step][:_SAMPLE_SHARDS]}
     extents = [sampled.get(shard.uri) or _known_extent(shard) for shard in shards]
     stored = sum(shard.size_bytes for shard in shards)
     ratio = stored / max(1.0, sample.stored_bytes)
@@ -145,29 +145,21 @@ def _rows_per_byte(shards: Sequence[Shard], sampled: Mapping[str, _Extent]) -> d
     return {form: share([shard for shard in seen if shard.format is form] or seen) for form in Format}
 
 
-def _warm(measures: Mapping[Signal, Measure]) -> None:
-    """Compile kernels outside the clock."""
-    documents = Documents.from_texts(["A first document to warm up on. " * 20])
-    for signal, measure in measures.items():
-        if not any(name.startswith("column:") for name in signal.reads):
-            measure(documents)
-
-
-def _measure_start(shard: Shard, measures: Mapping[Signal, Measure], config: Config, sample: _Sample) -> _Extent:
+def _measure_start(shard: Shard, signals: Sequence[Signal], config: Config, sample: _Sample) -> _Extent:
     """Measure a shard's first rows, add them to the sample, and find how long the shard is."""
     reader = shard.reader
     layout = find_layout(reader.names(), shard.uri, text=config.scan.text)
-    raw = {name.removeprefix("column:") for signal in measures for name in signal.reads if ":" in name}
+    raw = {name.removeprefix("column:") for signal in signals for name in signal.reads if ":" in name}
     columns = sorted({*layout.columns, *raw})
     batches = reader.sample(columns) if isinstance(reader, Sequential) else shard.batches(columns)
-    pieces: dict[Signal, list[pa.RecordBatch]] = {signal: [] for signal in measures}
+    pieces: dict[Signal, list[pa.RecordBatch]] = {signal: [] for signal in signals}
     marks = _Marks()
     rows = 0
     began = time.monotonic()
     for batch in batches:
         documents = Documents(layout.documents(batch, shard.uri))
-        for signal, measure in measures.items():
-            pieces[signal].append(measure(documents))
+        for measured in measure_blocks(signals, documents, Device(config.scan.device)):
+            pieces[measured.signal].append(measured.found)
         rows += len(documents)
         sample.text_bytes += int(documents.offsets[-1] - documents.offsets[0])
         if isinstance(reader, Sequential):

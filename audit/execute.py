@@ -1,16 +1,26 @@
-"""Executors: the same task over many items, in this process or in several. One task, one merge."""
+"""Executors: the same task over many items, in this process or in several. One task, one merge.
+
+Workers are forked from a server that has imported what a scan needs and done nothing else: no kernel has run in it and
+no pool of threads was started, so there is nothing that a fork could catch half-way. Each worker has a core to itself:
+the thread pools of the libraries hold one thread there, unless the environment says otherwise.
+"""
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.forkserver
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
 from typing import Generic, Protocol, TypeVar
 
 from detectors.errors import FoxingError
@@ -21,6 +31,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 _IN_FLIGHT_PER_WORKER = 2
 _MAX_DEATHS = 2
+_PRELOADED = ("audit.measure", "detectors.words", "numba.np.arraymath", "numba.np.npyimpl")
+# OMP_NUM_THREADS is Arrow's too.
+_ONE_THREAD = dict.fromkeys(
+    "OMP_NUM_THREADS ARROW_IO_THREADS POLARS_MAX_THREADS RAYON_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS "
+    "NUMBA_NUM_THREADS".split(),
+    "1",
+)
 
 
 class TaskError(Exception):
@@ -93,6 +110,10 @@ class Process:
 
     workers: int
 
+    def start(self) -> None:
+        """Begin what workers are made from, in the background: the caller has something else to do first."""
+        _context()
+
     def map(self, task: Callable[[T], R], items: Iterable[T]) -> Iterator[Outcome[T, R]]:
         """Outcomes as they finish; at most two items a worker are in flight, so items may be a long stream."""
         guarded: _Guarded[T, R] = _Guarded(task)
@@ -145,7 +166,38 @@ class Process:
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+    return ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
+
+
+def _context() -> BaseContext:
+    """How workers begin: forked from a server, which is started now, or afresh where the platform has no such thing."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    if getattr(multiprocessing.forkserver._forkserver, "_forkserver_pid", None) is None:
+        context.set_forkserver_preload(list(_PRELOADED))
+        with _one_thread():
+            multiprocessing.forkserver.ensure_running()
+        # Waited for, so that the time and memory of workers count as this process's own (`time foxing scan`).
+        atexit.register(_stop_server)
+    return context
+
+
+def _stop_server() -> None:
+    with suppress(AttributeError, OSError):  # not part of Python's promises
+        multiprocessing.forkserver._forkserver._stop()  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Within the block, processes begin with thread pools of one thread."""
+    added = {name: value for name, value in _ONE_THREAD.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def _alone(guarded: _Guarded[T, R], item: T) -> Outcome[T, R]:
@@ -163,6 +215,10 @@ def _alone(guarded: _Guarded[T, R], item: T) -> Outcome[T, R]:
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent, and never outlive it: an orphan would wait for work for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name, value in _ONE_THREAD.items():
+        os.environ.setdefault(name, value)
+    if "pyarrow" in sys.modules and os.environ["OMP_NUM_THREADS"] == "1":
+        sys.modules["pyarrow"].set_cpu_count(1)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()

@@ -185,7 +185,7 @@ class Findings:
         return signature(used, corpus, self.seed, rules=rules, calibration=calibration)
 
     def parts(self, fields: Fields | None = None) -> Iterator[pl.DataFrame]:
-        """Findings in corpus order, at most 65,536 rows a frame.
+        """Findings in corpus order, at most 16,384 rows a frame.
 
         Args:
             fields: of each signal, which fields to read (None: all of them); of a signal that is not named, one alone

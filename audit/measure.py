@@ -86,6 +86,11 @@ class Unit:
     part: Part | None
     known: tuple[PartReceipt, ...] = ()
 
+    @property
+    def planned(self) -> tuple[PartReceipt, ...]:
+        """Its parts, as far as they are known before the shard is read."""
+        return (PartReceipt(self.part.first_row, self.part.rows),) if self.part is not None else self.known
+
 
 @dataclass(frozen=True)
 class PartReceipt:
@@ -157,9 +162,8 @@ class MeasureUnit:
             raise
 
     def _measure(self, unit: Unit, began: float) -> Receipt:
-        planned = (PartReceipt(unit.part.first_row, unit.part.rows),) if unit.part is not None else unit.known
-        if planned and all(self._is_complete(unit, part.first_row) for part in planned):
-            return Receipt(unit.shard.key, planned, None, 0, 0, 0, 0.0)
+        if not self.has_work(unit):
+            return Receipt(unit.shard.key, unit.planned, None, 0, 0, 0, 0.0)
         measured: list[Signal | Sketches] = [*self.signals, *([self.sketches] if self.sketches else [])]
         columns = sorted(
             {*unit.layout.columns, *(c.removeprefix("column:") for s in measured for c in s.reads if ":" in c)}
@@ -184,6 +188,10 @@ class MeasureUnit:
             tally.faults,
             time.monotonic() - began,
         )
+
+    def has_work(self, unit: Unit) -> bool:
+        """Whether something of a unit is not measured yet."""
+        return not unit.planned or not all(self._is_complete(unit, part.first_row) for part in unit.planned)
 
     def _missing(self, unit: Unit, first_row: int) -> list[Signal]:
         return [signal for signal in self.signals if not self._is_done(signal, unit, first_row)]

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 __all__ = ["PartIdentity", "PartWriter", "any_part", "part_path", "read_identity"]
 
-ROWS_PER_GROUP = 65_536
+ROWS_PER_GROUP = 16_384
 _METADATA_KEY = b"foxing"
 
 

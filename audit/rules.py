@@ -16,9 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-
 from audit.calibrate import calibrated
 from audit.expressions import Expression, finite, nearest, parse
 from audit.rulebook import DEFAULTS, Action, Rule
@@ -174,7 +171,9 @@ def decide(frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
     Raises:
         ConfigError: as `applicable`.
     """
+    import numpy as np
     import polars as pl
+    import pyarrow as pa
 
     hits = evaluate(frame, rules)
     none = np.zeros(0, np.int64)

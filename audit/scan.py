@@ -13,7 +13,7 @@ from audit import __version__
 from audit.config import Config, ScanConfig
 from audit.corpus import Corpus, Shard, open_shard
 from audit.destination import DIGESTS, LOCK, STDIN, clear, local_folder, refuse_foreign, refuse_inside, spool
-from audit.execute import Executor, executor_for
+from audit.execute import Executor, Process, executor_for
 from audit.findings import RECORD, FailedShard, Findings, ShardRecord, SignalRecord, write_json
 from audit.layout import find_layout
 from audit.lock import locked
@@ -23,6 +23,7 @@ from audit.readers import ShardError
 from audit.signals import build_signals, pinned, with_known
 from audit.signature import config_hash, signal_config
 from audit.storage import is_remote, stat
+from audit.warm import warm
 from detectors.errors import FindingsError, FoxingError, InputError
 from detectors.protocols import Device, Signal
 from detectors.sketches import Sketches
@@ -317,6 +318,10 @@ class _Scan:
         counts = Counter(unit.shard.key for unit in units)
         total = sum(sizes[key] for key in counts)
         task = MeasureUnit(self.folder, self.signals, Device(self.config.device), self.config.seed, self.sketches)
+        if isinstance(self.executor, Process) and any(task.has_work(unit) for unit in units):
+            # Workers then find every kernel in the cache, and what they are forked from starts meanwhile.
+            self.executor.start()
+            warm(self.signals, task.device, self.sketches)
         receipts: dict[str, list[Receipt]] = {}
         done, rows, text = 0.0, 0, 0
         for outcome in self.executor.map(task, units):

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-import fsspec
-
 from detectors.errors import InputError, MissingExtraError
 
 __all__ = ["Entry", "digest", "expand", "is_remote", "open_binary", "stat"]
@@ -51,6 +49,8 @@ def _local(path: str) -> str:
 def _filesystem(uri: str) -> Any:  # fsspec ships no types
     scheme = uri.partition("://")[0]
     try:
+        import fsspec
+
         return fsspec.core.url_to_fs(uri)[0]
     except ImportError as error:
         raise MissingExtraError(f"the reader for {scheme}://", "remote") from error

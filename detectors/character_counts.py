@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,7 @@ from detectors.segmentation import CAPITAL, INVALID, decode
 from detectors.simd import count_ones, high_mask
 from detectors.unicode_classes import LOWER, NEWLINE, SPACE, UPPER
 
-__all__ = ["CharacterCounts", "blank_counts", "count_capitalised", "count_characters_of"]
+__all__ = ["CharacterCounts", "CharacterTables", "character_tables", "count_capitalised", "count_characters_of"]
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
@@ -44,35 +43,42 @@ class CharacterCounts(NamedTuple):
     """float64[n], bits a character; 0 without characters."""
 
 
-def blank_counts() -> U32:
-    """uint32[0x110000] of zeros, for `count_characters_of`; made once, as it is left as it was found."""
-    return np.zeros(_CODE_POINTS, np.uint32)
+class CharacterTables(NamedTuple):
+    """What `count_characters_of` looks characters up in, and its scratch; one thread uses it at a time."""
+
+    classes: U8
+    """Of `detectors.unicode_classes.class_table`."""
+    punctuation: U8
+    """uint8[0x20000], 1 where a code point is punctuation."""
+    plain_kinds: I64
+    """int64[6 * 128]: which ASCII characters count in each of the first six columns."""
+    logs: F64
+    """float64: c * log2(c) for small counts c, 0 for 0."""
+    scratch: U32
+    """uint32[0x110000] of zeros; left as it was found."""
 
 
-def count_characters_of(data: U8, offsets: I64, classes: U8, punctuation: U8, scratch: U32) -> CharacterCounts:
+def character_tables(classes: U8, punctuation: U8) -> CharacterTables:
+    """Make the tables, once a worker."""
+    counts = np.arange(_LOGS, dtype=np.float64)
+    counts[1:] *= np.log2(counts[1:])
+    scratch = np.zeros(_CODE_POINTS, np.uint32)
+    return CharacterTables(classes, punctuation, _plain_kinds(classes, punctuation), read_only(counts), scratch)
+
+
+def count_characters_of(data: U8, offsets: I64, tables: CharacterTables) -> CharacterCounts:
     """Count the characters of documents `data[offsets[i] : offsets[i + 1]]`.
 
     Args:
         data: UTF-8; a byte outside valid UTF-8 counts as one U+FFFD.
         offsets: int64[n + 1].
-        classes: of `detectors.unicode_classes.class_table`.
-        punctuation: uint8[0x20000], 1 where a code point is punctuation.
-        scratch: of `blank_counts`; used by one thread at a time.
+        tables: of `character_tables`.
     """
     n = len(offsets) - 1
     counts, entropy = np.zeros((n, 7), np.int64), np.zeros(n)
-    kinds = _plain_kinds(classes, punctuation)
-    _count(read_only(data), read_only(offsets), classes, punctuation, kinds, _logs(), scratch, counts, entropy)
+    _count(read_only(data), read_only(offsets), *tables, counts, entropy)
     total, upper, lower, marks, digits, spaces, beyond = np.ascontiguousarray(counts.T)
     return CharacterCounts(total, upper, lower, marks, digits, spaces, beyond, entropy)
-
-
-@cache
-def _logs() -> F64:
-    """float64: c * log2(c) for small counts c, 0 for 0."""
-    counts = np.arange(_LOGS, dtype=np.float64)
-    counts[1:] *= np.log2(counts[1:])
-    return read_only(counts)
 
 
 def _plain_kinds(classes: U8, punctuation: U8) -> I64:

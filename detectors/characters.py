@@ -53,13 +53,13 @@ class Characters:
 
     def load(self, device: Device) -> Measure:
         """Import the kernel. Runs on the CPU whatever the device."""
-        from detectors.character_counts import blank_counts, count_capitalised, count_characters_of
+        from detectors.character_counts import character_tables, count_capitalised, count_characters_of
         from detectors.unicode_classes import class_table
 
-        tables = class_table(), punctuation_table(), blank_counts()
+        tables = character_tables(class_table(), punctuation_table())
 
         def measure(documents: Documents) -> pa.RecordBatch:
-            found = count_characters_of(documents.data, documents.offsets, *tables)
+            found = count_characters_of(documents.data, documents.offsets, tables)
             words = documents.words
             capitalised = count_capitalised(words.flags, words.doc_offsets)
             visible = found.characters - found.spaces

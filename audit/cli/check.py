@@ -140,6 +140,9 @@ def _scanned(session: Session, paths: Sequence[str], folder: Path) -> Findings:
     with session.progress("scan") as bar:
 
         def show(progress: Progress) -> None:
-            bar.update(progress.done_bytes / 1e6, progress.total_bytes / 1e6, f"  {progress.rows:,} rows")
+            done, total, text = (
+                size / 1e6 for size in (progress.done_bytes, progress.total_bytes, progress.text_bytes)
+            )
+            bar.update(done, total, f"  {progress.rows:,} rows", text_mb=text)
 
         return scan(paths, folder, session.config, on_progress=show).findings

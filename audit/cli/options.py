@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TextIO, TypeVar
 
 import click
+
+from detectors.compiling import compiling_told
 
 if TYPE_CHECKING:
     from audit.config import Config
@@ -26,6 +29,9 @@ R = TypeVar("R")
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _LOG_EVERY_S = 60.0
+_REDRAW_EVERY_S = 0.1
+_RATE_OVER_S = 30.0
+_COMPILE_S = 30
 
 
 def printable(text: str) -> str:
@@ -77,16 +83,26 @@ class Session:
 
     @contextmanager
     def progress(self, label: str, *, unit: str = "MB") -> Iterator[Bar]:
-        """A bar on a terminal; elsewhere one line a minute; nothing with -q."""
+        """A bar on a terminal; elsewhere one line a minute; nothing with -q. Says so when kernels must be compiled."""
         bar = Bar(label, unit, live=_is_terminal(sys.stderr) and not self.quiet, quiet=self.quiet)
         try:
-            yield bar
+            with compiling_told(self._compiling):
+                yield bar
         finally:
             bar.finish()
 
+    def _compiling(self, kept: bool) -> None:
+        if kept:
+            self.note(f"compiling kernels for this machine (about {_COMPILE_S} s, once) ...")
+        else:
+            self.note(
+                f"compiling kernels (about {_COMPILE_S} s, in each run: no folder to keep them in can be written; "
+                "set NUMBA_CACHE_DIR to one that can) ..."
+            )
+
 
 class Bar:
-    """Progress with rate and time left."""
+    """Progress with rate and time left, both of the last half minute: what an earlier run did is passed at once."""
 
     def __init__(self, label: str, unit: str, *, live: bool, quiet: bool) -> None:
         self.label = label
@@ -94,26 +110,53 @@ class Bar:
         self._live = live
         self._quiet = quiet
         self._began = self._last = time.monotonic()
+        self._recent: deque[tuple[float, float, float]] = deque([(self._began, 0.0, 0.0)])
 
-    def update(self, done: float, total: float, extra: str = "") -> None:
-        """Show that `done` of `total` units are done."""
+    def update(self, done: float, total: float, extra: str = "", *, text_mb: float | None = None) -> None:
+        """Show that `done` of `total` units are done.
+
+        Args:
+            done: so far, in units.
+            total: in units.
+            extra: put at the end of the line.
+            text_mb: MB of text that was measured so far; its rate is shown instead of that of units.
+        """
         now = time.monotonic()
-        if self._quiet or (now - self._last < (0.1 if self._live else _LOG_EVERY_S) and done < total):
+        if self._quiet:
             return
-        if not self._live and now - self._began < _LOG_EVERY_S:
+        if done < self._recent[-1][1]:  # another phase, counted from its own start
+            self._recent.clear()
+        self._recent.append((now, done, text_mb or 0.0))
+        while len(self._recent) > 2 and now - self._recent[1][0] > _RATE_OVER_S:
+            self._recent.popleft()
+        if now - self._last < (_REDRAW_EVERY_S if self._live else _LOG_EVERY_S) and (done < total or not self._live):
             return
         self._last = now
-        rate = done / max(1e-9, now - self._began)
-        left = (total - done) / rate if rate else 0.0
+        line = self._line(now, done, total, text_mb) + extra
+        click.echo(f"\r\x1b[K{line}" if self._live else line, err=True, nl=not self._live)
+
+    def _line(self, now: float, done: float, total: float, text_mb: float | None) -> str:
+        then, done_then, text_then = self._recent[0]
+        passed = max(1e-9, now - then)
+        rate = (done - done_then) / passed
+        shown = f"{rate:,.1f} {self._unit}/s"
+        if text_mb is not None:
+            shown = f"{(text_mb - text_then) / passed:,.1f} MB/s of text"
+        left = "? left" if rate <= 0 and done < total else f"{_clock(max(0.0, total - done) / (rate or 1.0))} left"
         share = done / total if total else 1.0
-        line = f"{self.label} {share:4.0%}  {done:,.0f} of {total:,.0f} {self._unit}"
-        line += f"  {rate:,.1f} {self._unit}/s  {left:,.0f} s left"
-        click.echo(f"\r\x1b[K{line}{extra}" if self._live else line + extra, err=True, nl=not self._live)
+        return f"{self.label} {share:4.0%}  {done:,.0f} of {total:,.0f} {self._unit}  {shown}  {left}"
 
     def finish(self) -> None:
         """Clear the bar."""
         if self._live:
             click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _clock(seconds: float) -> str:
+    """`0:09`, `2:05`, `11:02:05`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

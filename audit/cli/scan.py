@@ -32,7 +32,11 @@ Examples:
 @click.option("--by", help="Column whose values are the sources. Each file is one when not given.")
 @click.option("--ai-tier", help="Tier of the ai_text signal.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where models run.")
-@click.option("--workers", type=click.IntRange(0), help="Processes; 0 (default) is one a core.")
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    help="Processes, each with a core to itself; 0 (default) is one a core, 1 runs in this process.",
+)
 @click.option("--seed", type=int, help="Seed, recorded in every number's signature.")
 @click.option("--fresh", is_flag=True, help="Throw away what is in the folder and start over.")
 @click.option(
@@ -57,7 +61,9 @@ def command(
     if dry_run:
         from audit.estimate import estimate
 
-        session.result(_describe_estimate(estimate(paths, config)))
+        with session.progress("sample"):
+            found = estimate(paths, config)
+        session.result(_describe_estimate(found))
         return
     from audit.scan import Progress, scan
 
@@ -65,7 +71,9 @@ def command(
 
         def show(progress: Progress) -> None:
             bar.label = "digest" if progress.phase == "digest" else "scan"
-            bar.update(progress.done_bytes / 1e6, progress.total_bytes / 1e6, f"  {progress.rows:,} rows")
+            text_mb = progress.text_bytes / 1e6 if progress.phase == "measure" else None
+            done, total = progress.done_bytes / 1e6, progress.total_bytes / 1e6
+            bar.update(done, total, f"  {progress.rows:,} rows", text_mb=text_mb)
 
         result = scan(paths, directory, config, fresh=fresh, on_progress=show)
     session.result(_describe(result, directory))

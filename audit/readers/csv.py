@@ -75,7 +75,7 @@ class CsvReader(Sequential):
                 decoded.detach()  # whoever opened the bytes closes them
 
     def sample(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """As `batches`, as binary, read line by line: Arrow's reader is up to 32 blocks of 8 MB ahead."""
+        """As `batches`, as binary, read line by line: Arrow's reader is up to 32 blocks of 4 MB ahead."""
         names = self.names()
         refuse_columns(columns, names, self.uri)
         places = [names.index(column) for column in columns]
@@ -85,7 +85,7 @@ class CsvReader(Sequential):
                 yield pa.record_batch([_column(rows, at) for at in places], names=list(columns))
 
     def _stream(self, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        """Batches of one 8 MB block."""
+        """Batches of one 4 MB block."""
         schema = self.schema()
         names = schema.names
         convert = pyarrow.csv.ConvertOptions(

@@ -64,7 +64,7 @@ class ParquetReader:
         return list(self._schema.names)
 
     def batches(self, columns: Sequence[str] | None, groups: range | None) -> Iterator[pa.RecordBatch]:
-        """Decoded batches of at most about 8 MB or 4,096 rows."""
+        """Decoded batches of at most about 4 MB or 4,096 rows."""
         assert self.groups is not None
         chosen = list(groups if groups is not None else range(len(self.groups)))
         wanted = None if columns is None else list(columns)

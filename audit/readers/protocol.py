@@ -12,7 +12,7 @@ from detectors.errors import InputError
 
 __all__ = ["BATCH_BYTES", "MAX_BATCH_ROWS", "Group", "Reader", "ShardError", "as_bytes", "refuse_columns"]
 
-BATCH_BYTES = 8 << 20
+BATCH_BYTES = 4 << 20
 MAX_BATCH_ROWS = 4096
 _SHOWN_NAMES = 12
 

@@ -7,12 +7,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from detectors.ai_text.features import Emission, Tables
 from detectors.errors import SignalError
+
+if TYPE_CHECKING:
+    from detectors.ai_text.features import Emission, Tables
 
 __all__ = ["FORMAT", "MODEL_DIR", "FastModel", "load_model", "read_arrays", "write_files"]
 
@@ -95,6 +98,8 @@ def load_model(directory: Path = MODEL_DIR) -> FastModel:
     Raises:
         SignalError: see `read_arrays`.
     """
+    from detectors.ai_text.features import Tables
+
     arrays, _ = read_arrays(directory, "fast.npz")
     tables = Tables(fold=arrays["fold"].astype(np.uint32), weights=arrays["weights"].astype(np.int8))
     return FastModel(tables=tables, scale=float(arrays["scale"].item()), bias=float(arrays["bias"].item()))

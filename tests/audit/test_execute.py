@@ -32,6 +32,18 @@ def die_once(path: Path) -> str:
     return path.name
 
 
+def loaded(names: tuple[str, ...]) -> tuple[bool, int, int]:
+    """Whether the modules are there before any is asked for; threads of this worker; threads that Arrow would use."""
+    there = all(name in sys.modules for name in names)
+    import pyarrow as pa
+
+    return there, len(list(Path("/proc/self/task").iterdir())), pa.cpu_count()
+
+
+def environment(name: str) -> str | None:
+    return os.environ.get(name)
+
+
 def die_always(number: int) -> int:
     if number == 3:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -119,3 +131,108 @@ def test_an_interrupted_run_ends_its_own_workers_and_no_others() -> None:
     finally:
         stranger.kill()
         stranger.join()
+
+
+def test_workers_come_with_what_a_scan_imports_and_one_thread_for_each_library() -> None:
+    names = ("pyarrow", "numba", "audit.measure", "detectors.words")
+    for outcome in Process(2).map(loaded, [names] * 4):
+        assert outcome.value is not None
+        there, running, arrow = outcome.value
+        assert there and arrow == 1
+        assert running <= 2, "the work, and the watch for the end of the parent"
+
+
+def test_a_thread_limit_is_for_workers_only_and_the_users_own_stays() -> None:
+    before = dict(os.environ)
+    script = (
+        "import os\n"
+        "from audit.execute import Process\n"
+        "from tests.audit.test_execute import environment\n"
+        "if __name__ == '__main__':\n"
+        "    names = ['POLARS_MAX_THREADS', 'RAYON_NUM_THREADS']\n"
+        "    print(sorted(str(outcome.value) for outcome in Process(1).map(environment, names)))\n"
+        "    print([os.environ.get(name) for name in names])\n"
+    )
+    root = str(Path(__file__).resolve().parents[2])
+    chosen = {**os.environ, "RAYON_NUM_THREADS": "3", "PYTHONPATH": root}
+    chosen.pop("POLARS_MAX_THREADS", None)
+    done = subprocess.run([sys.executable, "-c", script], env=chosen, capture_output=True, text=True, cwd=root)
+    assert done.stdout.splitlines() == ["['1', '3']", "[None, '3']"], done.stderr
+    assert dict(os.environ) == before
+
+
+SLOW = """
+import os, pathlib, sys, time
+from audit.execute import Process
+
+def work(number):
+    folder = pathlib.Path(sys.argv[1])
+    (folder / f"pid-{os.getpid()}").touch()
+    time.sleep(60)
+
+if __name__ == "__main__":
+    try:
+        list(Process(2).map(work, range(8)))
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+def descendants(parent: int) -> set[int]:
+    """Processes below one, as /proc tells."""
+    found: set[int] = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent and fields[0] != "Z":
+            child = int(path.parent.name)
+            found |= {child} | descendants(child)
+    return found
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
+def test_no_process_outlives_the_run(tmp_path: Path, ending: signal.Signals) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(SLOW)
+    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path)], start_new_session=True)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("pid-*"))) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    below = descendants(parent.pid)
+    assert len(below) >= 3, "two workers and the server that they are forked from"
+    if ending is signal.SIGINT:
+        os.killpg(parent.pid, ending)  # a terminal sends it to every process of the job
+        assert parent.wait(30) == 130
+    else:
+        parent.kill()
+        parent.wait()
+    while any(_runs(process) for process in below):
+        assert time.monotonic() < deadline, "a process outlived the run"
+        time.sleep(0.05)
+
+
+def _runs(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_the_time_of_workers_counts_as_the_runs_own(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import time\n"
+        "from audit.execute import Process\n"
+        "def burn(number):\n"
+        "    while time.process_time() < 1.0:\n"
+        "        pass\n"
+        "if __name__ == '__main__':\n"
+        "    list(Process(2).map(burn, range(2)))\n"
+    )
+    done = subprocess.Popen([sys.executable, str(script)])
+    _, _, used = os.wait4(done.pid, 0)
+    done.returncode = 0
+    assert used.ru_utime + used.ru_stime > 1.5

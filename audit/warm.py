@@ -1,0 +1,37 @@
+"""Runs every signal once on a few sentences, so that kernels are compiled before a clock or several workers start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from audit.evaluate import measure_blocks
+from detectors.documents import Documents
+from detectors.protocols import Device, Signal
+from detectors.sketches import Sketches
+
+__all__ = ["warm"]
+
+_SENTENCES = (
+    "The ferry to the island leaves at half past nine, when the tide allows it; later ones don't run in winter. ",
+    "Am Abend fährt keine Fähre mehr zurück. ",
+    "Где найти расписание на завтра? ",
+    "明日の時刻表はこちらです。",
+)
+
+
+def warm(signals: Sequence[Signal], device: Device, sketches: Sketches | None = None) -> None:
+    """Load signals and run them once, those of raw columns left out: a corpus has those, sentences have not.
+
+    The kernels of sketches are run too, where their settings are given. Workers that start after this find all kernels
+    in the cache; otherwise each would compile the same ones.
+    """
+    chosen = [signal for signal in signals if not any(read.startswith("column:") for read in signal.reads)]
+    texts: list[str | bytes | None] = ["".join(_SENTENCES) * 4, "".join(_SENTENCES[:2]) * 20, None]
+    documents = Documents.from_texts(texts)
+    for _ in measure_blocks(chosen, documents, device):
+        pass
+    if sketches is not None:
+        state = replace(sketches, by=None).start()
+        state.update(documents)
+        state.table()
