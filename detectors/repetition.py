@@ -128,13 +128,11 @@ def _ngrams(
         for length in lengths:
             total += int(length)
         distinct[0, document] = types[document] / n
-        alive = _repeated_words(ids[first:end], occurrences[base : base + types[document]], at, gram)
+        candidates = _pairs_of_words(ids[first:end], occurrences[base : base + types[document]], at, pairs)
         base += types[document]
         for size in range(2, min(LONGEST, n) + 1):
-            grams = n - size + 1
-            candidates, different = 0, 0
-            if alive:
-                candidates = _pairs(at, gram, pairs, alive)
+            grams, different = n - size + 1, 0
+            if candidates:
                 slots = 256
                 while slots < 4 * candidates:
                     slots *= 2
@@ -156,17 +154,23 @@ def _ngrams(
             if size <= LONGEST_TOP:
                 best = _most_frequent(lengths, counts, at, gram, alive, size)
                 top[size - 2, document] = _covered(lengths, at, gram, alive, size, best) / total if best >= 0 else 0.0
+            candidates = _pairs(at, gram, pairs, alive) if alive else 0
 
 
 @bare
-def _repeated_words(ids: I32, occurrences: I32, at: I32, gram: I32) -> int:
-    alive = 0
-    for i in range(ids.size):
-        word, slot = ids[i], np.uint64(alive)
+def _pairs_of_words(ids: I32, occurrences: I32, at: I32, pairs: U64) -> int:
+    """Pairs of neighbouring words that both occur again; no other pair can."""
+    candidates, word = 0, ids[0]
+    again = occurrences[np.uint64(word)] > 1
+    for i in range(ids.size - 1):
+        follower = ids[i + 1]
+        follows = occurrences[np.uint64(follower)] > 1
+        slot = np.uint64(candidates)
         # Written always and kept by counting: no branch to guess.
-        at[slot], gram[slot] = i, word
-        alive += occurrences[np.uint64(word)] > 1
-    return alive
+        at[slot], pairs[slot] = i, np.uint64(word) << np.uint64(32) | np.uint64(follower)
+        candidates += again & follows
+        word, again = follower, follows
+    return candidates
 
 
 @bare
@@ -205,14 +209,13 @@ def _sifted(sieve: U8, slots: int, at: I32, pairs: U64, candidates: int) -> int:
 def _named(table: U64, slots: int, keys: U64, counts: I32, pairs: U64, gram: I32, candidates: int) -> int:
     """Number the different pairs, count them, and note the number of each; return how many there are."""
     mask = np.uint64(slots - 1)
+    counts[:candidates] = np.int32(0)
     different = 0
     for k in range(candidates):
         name = find_or_add(table, mask, keys, different, pairs[k])
         gram[k] = name
-        if name == different:
-            counts[name] = 0
-            different += 1
-        counts[name] += 1
+        counts[np.uint64(name)] += np.int32(1)
+        different += name == different
     return different
 
 

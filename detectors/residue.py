@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 import pyarrow as pa
 
-from detectors.residue_phrases import STRONG, WEAK
+from detectors.residue_patterns import IDS, find_phrases
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from detectors.documents import Documents
     from detectors.protocols import Device, Measure
@@ -55,68 +54,51 @@ class Residue:
     )
 
     def load(self, device: Device) -> Measure:
-        """Compile the phrase table. No model is read and the device does not matter."""
+        """Read the anchors of the phrase table. No model is read and the device does not matter."""
+        from detectors.residue_anchors import anchors
+
+        anchors()
         return measure
+
+    def combine(self, pieces: pa.RecordBatch, starts: Sequence[int]) -> pa.RecordBatch:
+        """Counts add up; the first strong phrase of the text is named, else the first weak one."""
+        rows = pieces.to_pylist()
+        named = [i for i, row in enumerate(rows) if row["hits"]] or [
+            i for i, row in enumerate(rows) if row["weak_hits"]
+        ]
+        hits, weak = (sum(row[field] or 0 for row in rows) for field in ("hits", "weak_hits"))
+        phrase, start = (
+            (rows[named[0]]["phrase"], rows[named[0]]["start"] + starts[named[0]]) if named else (None, None)
+        )
+        return pa.RecordBatch.from_pylist(
+            [{"hits": hits, "weak_hits": weak, "phrase": phrase, "start": start}], schema=self.schema
+        )
 
 
 def measure(documents: Documents) -> pa.RecordBatch:
-    """Measure one batch: RE2 over all of it finds the few rows worth a closer look, then looks at those alone."""
-    import numpy as np
-    import pyarrow.compute as pc
+    """Measure one batch: anchors find the few places that may hold a phrase, regular expressions look there alone."""
+    from detectors.residue_anchors import anchors, candidates
 
-    size = len(documents)
-    text = pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), size, [None, pa.py_buffer(documents.offsets), pa.py_buffer(documents.data)]
-    )
+    size, offsets, data = len(documents), documents.offsets, documents.data
     counts = np.zeros((2, size), np.int32)
-    phrase: list[str | None] = [None] * size
-    start: list[int | None] = [None] * size
-    suspects = np.flatnonzero(np.asarray(pc.match_substring_regex(text, _pattern(STRONG, WEAK), ignore_case=True)))
-    found = text.take(pa.array(suspects, pa.int64()))
-    for strength, table in enumerate((STRONG, WEAK) if len(suspects) else ()):
-        counts[strength, suspects] = pc.count_substring_regex(found, _pattern(table), ignore_case=True)
-        offsets = pc.find_substring_regex(found, _pattern(table), ignore_case=True).to_pylist()
-        for row, document, offset in zip(suspects.tolist(), found, offsets, strict=True):
-            if offset >= 0 and phrase[row] is None:
-                phrase[row], start[row] = _phrase_at(table, document.as_py(), offset), offset
-    return pa.record_batch(
-        [pa.array(counts[0]), pa.array(counts[1]), pa.array(phrase, pa.string()), pa.array(start, pa.int64())],
-        schema=Residue.schema,
-    )
+    named: dict[int, tuple[str, int]] = {}
+    places: dict[int, list[tuple[frozenset[int], int]]] = {}
+    table = anchors()
+    for row, anchor, place in candidates(data, offsets, documents.words).tolist():
+        inside = place - int(offsets[row]) if place >= 0 else -1
+        places.setdefault(row, []).append((table.owners[anchor], inside))
+    for row, owned in places.items():
+        strong, weak = find_phrases(data[offsets[row] : offsets[row + 1]].data, owned, table.bounds)
+        counts[:, row] = strong.found, weak.found
+        first = strong if strong.found else weak
+        if first.phrase is not None and first.start is not None:
+            named[row] = IDS[first.phrase], first.start
+    return pa.record_batch([*map(pa.array, counts), *_columns(named, size)], schema=Residue.schema)
 
 
-# Patterns are for bytes. The first is ASCII white space and the bytes of a no-break and an ideographic space.
-_SPACE = b"(?:[\\s\xa0\xc2\xe3\x80]+)"
-_APOSTROPHE = "(?:'|\u2019)".encode()
-
-
-def _pattern(*tables: Mapping[str, tuple[str, ...]]) -> bytes:
-    return b"|".join(_expanded(phrase) for table in tables for phrases in table.values() for phrase in phrases)
-
-
-@cache
-def _expanded(phrase: str) -> bytes:
-    """One phrase of the table as a regular expression over UTF-8 bytes."""
-    return b"".join(map(_either_case, phrase)).replace(b" ", _SPACE).replace(b"'", _APOSTROPHE)
-
-
-def _either_case(letter: str) -> bytes:
-    # The engines fold case for ASCII alone when they look at bytes; a class keeps their programs small.
-    lower, upper = letter.encode(), letter.upper().encode()
-    if letter.isascii() or len(letter.upper()) != 1 or lower == upper:
-        return lower
-    if lower[:-1] == upper[:-1]:
-        return lower[:-1] + b"[" + lower[-1:] + upper[-1:] + b"]"
-    return b"(?:" + lower + b"|" + upper + b")"
-
-
-@cache
-def _compiled(phrase: str) -> re.Pattern[bytes]:
-    return re.compile(_expanded(phrase), re.IGNORECASE)
-
-
-def _phrase_at(table: Mapping[str, tuple[str, ...]], document: bytes, offset: int) -> str | None:
-    """The id of the phrase that starts at `offset`, first in the order of the table."""
-    return next(
-        (name for name, phrases in table.items() if any(_compiled(p).match(document, offset) for p in phrases)), None
-    )
+def _columns(named: dict[int, tuple[str, int]], size: int) -> tuple[pa.Array, pa.Array]:
+    """The columns `phrase` and `start`, null in all other rows."""
+    if not named:
+        return pa.nulls(size, pa.string()), pa.nulls(size, pa.int64())
+    rows = [named.get(row, (None, None)) for row in range(size)]
+    return pa.array([name for name, _ in rows], pa.string()), pa.array([start for _, start in rows], pa.int64())

@@ -1,8 +1,8 @@
 """Phrases that chat assistants leave behind in text, by language: the table that `residue` searches with.
 
 Notation: a space stands for any run of white space, `'` for a straight or curly apostrophe, letters match in either
-case. The rest is the common subset of RE2 and Python `re` without capturing groups, classes of non-ASCII characters,
-`\\w` or look-around, because the table is compiled for bytes.
+case. But for white space, a phrase is of bounded length. The rest is the common subset of RE2 and Python `re` without
+capturing groups, classes of non-ASCII characters, `\\w` or look-around, because the table is compiled for bytes.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ STRONG: dict[str, tuple[str, ...]] = {
         rf"\bi (?:was|am|have been) (?:created|trained|developed|made|built) by {_MAKERS}\b",
     ),
     "en.knowledge_cutoff": (
-        r"\bas of my (?:last |latest |most recent |current )?(?:knowledge |training |data )+(?:update|cut-?off)",
+        r"\bas of my (?:last |latest |most recent |current )?(?:knowledge |training |data ){1,4}(?:update|cut-?off)",
         r"\bas of my (?:last |latest |most recent )?cut-?off",
         r"\bmy (?:last|latest|most recent) (?:knowledge|training) (?:update|cut-?off)",
         r"\bmy (?:knowledge|training(?: data)?)(?: was last updated| cut-?off| only goes| only extends| goes up to)\b",
     ),
     "en.refusal": (
         r"\bi(?:'m unable to| am unable to| cannot| can't) "
-        r"(?:fulfil+|comply with|assist (?:you )?with|help (?:you )?with) (?:this|that) (?:\S{1,20} )?request\b",
+        r"(?:fulfill?|comply with|assist (?:you )?with|help (?:you )?with) (?:this|that) (?:\S{1,20} )?request\b",
         r"\bi(?:'m| am) sorry,? but i(?:'m unable to| am unable to| cannot| can't) "
-        r"(?:fulfil+|comply with|assist (?:you )?with|help (?:you )?with) "
+        r"(?:fulfill?|comply with|assist (?:you )?with|help (?:you )?with) "
         r"(?:(?:this|that|your) (?:\S{1,20} )?request|that)\b",
         r"\bi cannot (?:generate|create|provide|produce) (?:content|explicit content|harmful content) that\b",
     ),
@@ -75,13 +75,13 @@ STRONG: dict[str, tuple[str, ...]] = {
         r"как (?:большая |искусственная )?(?:языковая модель|модель ии|ии-модель|ии-ассистент)(?: ии)?,? "
         r"(?:я |у меня|мне )",
         r"как (?:искусственный интеллект|ии),? я (?:не|могу)",
-        r"(?:^| )я (?:—|–|-|всего лишь|являюсь|просто|лишь)+ ?(?:большая |большой )?языков(?:ая|ой) модель",
+        r"(?:^| )я (?:—|–|-|всего лишь|являюсь|просто|лишь){1,4} ?(?:большая |большой )?языков(?:ая|ой) модель",
         r"(?:на момент|по состоянию на) (?:моего )?последне(?:го|е) обновлени(?:я|е) (?:моих |базы )?знаний",
     ),
     "uk.self": (
         r"як (?:велика )?(?:мовна модель|модель ші|ші-модель|ші-асистент)(?: ші)?,? (?:я |у мене|мені )",
         r"як штучний інтелект,? я (?:не|можу)",
-        r"(?:^| )я (?:—|–|-|є|лише|просто)+ ?(?:велик(?:а|ою) )?мовн(?:а|ою) модел",
+        r"(?:^| )я (?:—|–|-|є|лише|просто){1,4} ?(?:велик(?:а|ою) )?мовн(?:а|ою) модел",
         r"на момент мого останнього оновлення (?:знань|бази)",
     ),
     "de.self": (

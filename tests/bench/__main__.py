@@ -25,7 +25,7 @@ def main() -> int:
     """Run what was asked for, print it, store it."""
     asked = _parser().parse_args()
     if asked.render:
-        return _render(asked.usd)
+        return _render()
     source = corpora.web()
     if source is None:
         print(f"SKIPPED: there is no {corpora.data_folder() / 'bench'}. Set FOXING_DATA.", file=sys.stderr)
@@ -115,12 +115,13 @@ def _say(what: str) -> None:
     print(f"{what} ...", file=sys.stderr, flush=True)
 
 
-def _render(usd: float) -> int:
+def _render() -> int:
     result = report.newest(report.SCHEMA)
     if result is None:
         print(f"no result in {report.RESULTS}. Run: make bench", file=sys.stderr)
         return 2
-    print(report.markdown(result, report.newest(report.PEERS_SCHEMA), usd_per_core_hour=usd), end="")
+    for path in report.DOCUMENTS:
+        path.write_text(report.filled(path.read_text("utf-8"), result, report.newest(report.PEERS_SCHEMA)), "utf-8")
     return 0
 
 
@@ -139,8 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scratch", help="folder for what is made at run time (the system's)")
     parser.add_argument("--out", default=str(report.RESULTS), help="folder of results")
     parser.add_argument("--dry", action="store_true", help="store nothing")
-    parser.add_argument("--render", action="store_true", help="print the newest results as the README's table")
-    parser.add_argument("--usd", type=float, default=0.05, help="price of a core hour for --render (0.05)")
+    parser.add_argument("--render", action="store_true", help="put the newest results into README.md and docs/bench.md")
     return parser
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+REPOSITORY = Path(__file__).parent.parent.parent
+DOCUMENTS = (REPOSITORY / "README.md", REPOSITORY / "docs" / "bench.md")
 SCHEMA = "foxing-bench"
 PEERS_SCHEMA = "foxing-bench-peers"
 VERSION = 1
+USD = 0.05
+"""Price of a core hour."""
 
 Result = Mapping[str, Any]  # as docs/bench.md describes it
 
@@ -107,21 +112,35 @@ def terabyte(net_mb_s: float, usd_per_core_hour: float) -> str:
     )
 
 
-def markdown(result: Result, peers: Result | None = None, *, usd_per_core_hour: float = 0.05) -> str:
-    """The README's table: rates, stages, peers, the cost of a terabyte; with date, machine, commit and signature."""
+def summary(result: Result, peers: Result | None = None, *, usd_per_core_hour: float = USD) -> str:
+    """The README's part: rates, peers, the cost of a terabyte; with date, machine, commit and signature."""
     first = next(iter(result["corpora"].values()))
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items() if name != "foxing")
     parts = [
-        f"{result['date']}, one core of {result['cpu']}, commit {result['commit']}, Python {result['python']}, "
-        + ", ".join(f"{name} {version}" for name, version in result["versions"].items() if name != "foxing")
-        + ".",
+        f"{result['date']}, one core of {result['cpu']}, commit {result['commit']}, Python {result['python']}, {versions}.",
         markdown_table(scan_rows(result)),
-        markdown_table(stage_rows(result)),
     ]
     if peers is not None:
         versions = ", ".join(f"{name} {version}" for name, version in peers["versions"].items())
-        parts += [markdown_table(peer_rows(peers)), f"Peers, in one run on the same documents: {versions}."]
+        parts += [
+            markdown_table(peer_rows(peers)),
+            f"Peers, {peers['date']}, commit {peers['commit']}, in one run on the same documents: {versions}.",
+        ]
     parts += [terabyte(first["scan"]["net_mb_s"], usd_per_core_hour) + ".", f"`{result['signature']}`"]
     return "\n\n".join(parts) + "\n"
+
+
+def stages(result: Result) -> str:
+    """The part of docs/bench.md: where the time goes."""
+    return f"{result['date']}, commit {result['commit']}.\n\n{markdown_table(stage_rows(result))}\n"
+
+
+def filled(document: str, result: Result, peers: Result | None) -> str:
+    """A document with its `<!-- bench: summary -->` and `<!-- bench: stages -->` blocks made anew."""
+    for name, made in (("summary", summary(result, peers)), ("stages", stages(result))):
+        pattern = re.compile(rf"(<!-- bench: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        document = pattern.sub(lambda found, made=made: found[1] + made + found[2], document)
+    return document
 
 
 def text(result: Result) -> str:

@@ -112,13 +112,26 @@ def test_a_run_counts_the_processes_it_waited_for() -> None:
 
 
 def test_the_table_and_the_cost_of_a_terabyte_follow_from_the_json_alone() -> None:
-    made = report.markdown(json.loads(json.dumps(result())), json.loads(json.dumps(peer_result())))
+    given = json.loads(json.dumps(result())), json.loads(json.dumps(peer_result()))
+    made = report.summary(*given)
     assert "| MB of text a CPU second, net of start-up | 65.0 |" in made
     assert "| times the Python regex floor | 2.60 |" in made
-    assert "| words | 2.50 |" in made and "| sum | 3.75 |" in made
     assert "1 TB of text: 4.3 core hours at 65.0 MB/s a core, 16 minutes on 16 cores, 0.21 USD" in made
     assert "300x" in made and "not measured: datasketch_text" in made
     assert "2026-11-29" in made and "`foxing:0`" in made and "abc" in made
+    stages = report.stages(given[0])
+    assert "| words | 2.50 |" in stages and "| sum | 3.75 |" in stages
+    filled = report.filled("before\n<!-- bench: summary -->\nold\n<!-- end -->\nafter\n", *given)
+    assert filled == f"before\n<!-- bench: summary -->\n{made}<!-- end -->\nafter\n"
+
+
+def test_the_figures_in_the_documents_are_those_of_the_newest_results() -> None:
+    measured = report.newest(report.SCHEMA)
+    assert measured is not None
+    for path in report.DOCUMENTS:
+        text = path.read_text("utf-8")
+        assert "<!-- bench: " in text
+        assert report.filled(text, measured, report.newest(report.PEERS_SCHEMA)) == text
 
 
 def test_the_terminal_shows_what_was_measured_beyond_rates() -> None:

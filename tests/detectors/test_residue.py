@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 
 import numpy as np
@@ -8,13 +9,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors import residue_anchors, residue_build
 from detectors.conformance import check_signal
 from detectors.documents import Documents
 from detectors.protocols import Device
 from detectors.residue import Residue
+from detectors.residue_anchors import candidates
 from detectors.residue_phrases import STRONG as PHRASES
+from detectors.residue_phrases import WEAK
+from detectors.residue_spelling import GAP, spelled_out
+from tests.detectors import residue_reference
 
 measure = Residue().load(Device.CPU)
+
+
+def _spelled(every: int = 1) -> list[str]:
+    """What the phrases of the table stand for; digits where anything may stand, which suits all of them."""
+    patterns = [phrase for table in (PHRASES, WEAK) for phrases in table.values() for phrase in phrases]
+    strings = [text for pattern in patterns for text in spelled_out(pattern)[::every] or [""]]
+    return [re.sub(f"{GAP}+", "1", text) for text in strings]
+
 
 STRONG = {
     "en": "As an AI language model, I do not have opinions.",
@@ -129,3 +143,117 @@ def test_people_hardly_ever_write_a_strong_phrase(reference_data: object) -> Non
         rows += len(documents)
     assert rows == 40_000 and hits == 0
     assert size / spent > 50e6  # a third of what a quiet core does
+
+
+def test_every_string_that_a_phrase_stands_for_has_an_anchor() -> None:
+    texts = [f"{before}{text}{after}" for text in _spelled() for before, after in (("", ""), (". ", ". "), ("é", "é"))]
+    documents = Documents.from_texts(texts)
+    found = np.unique(candidates(documents.data, documents.offsets, documents.words)[:, 0])
+    assert np.setdiff1d(np.arange(len(texts)), found).tolist() == []
+
+
+PIECES = st.one_of(
+    st.sampled_from(_spelled(every=7)),
+    st.sampled_from(
+        ["", " ", "! ", "\u00a0", "\n", "'", "\u3820", "turn0view1", "[oaicite:1", "é", "ı", "как", "AI", "я"]
+    ),
+    st.text(max_size=4),
+    st.binary(max_size=3),
+)
+
+
+def _twisted(pieces: list[str | bytes], case: int, space: str, apostrophe: str, cut: int) -> bytes:
+    joined = b""
+    for piece in pieces:
+        if isinstance(piece, str):
+            piece = piece.replace(" ", space).replace("'", apostrophe)
+            piece = (piece, piece.upper(), piece.title(), piece.swapcase())[case].encode("utf-8", "surrogatepass")
+        joined += piece
+    return joined[cut:]
+
+
+SPACES = [" ", "  ", "\u00a0", "\u3000", "\t\n", "\r\n", " \f", "\v", "\u0080", "\u3820", "\u3860 ", "\u2009", "\u200b"]
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(
+        st.builds(
+            _twisted,
+            st.lists(PIECES, min_size=1, max_size=6),
+            st.integers(0, 3),
+            st.sampled_from(SPACES),
+            st.sampled_from(["'", "\u2019", "\u02bc"]),
+            st.integers(0, 3),
+        ),
+        min_size=20,
+        max_size=60,
+    )
+)
+def test_anchors_lose_no_phrase_and_add_none(texts: list[bytes]) -> None:
+    documents = Documents.from_texts(list(texts))
+    assert measure(documents).to_pylist() == residue_reference.measure(documents).to_pylist()
+
+
+@pytest.mark.parametrize("name", ["detection/dev", "detection/modern_ai"])
+def test_findings_on_real_text_are_those_of_a_search_through_all_of_it(reference_data: object, name: str) -> None:
+    for batch in pq.ParquetFile(f"{reference_data}/{name}.parquet").iter_batches(2000, columns=["text"]):
+        documents = Documents(batch)
+        assert measure(documents).to_pylist() == residue_reference.measure(documents).to_pylist()
+
+
+def test_pieces_of_a_long_document_come_to_the_document() -> None:
+    texts = [
+        "Sure! Here is an answer. ",
+        "As an AI language model, I cannot know. ",
+        "As a large language model, I pass.",
+    ]
+    starts = [0, len(texts[0]), len(texts[0]) + len(texts[1])]
+    whole = measure(Documents.from_texts(["".join(texts)]))
+    pieces = measure(Documents.from_texts(list(texts)))
+    assert Residue().combine(pieces, starts).equals(whole)
+    nothing = measure(Documents.from_texts(["one", "two"]))
+    assert Residue().combine(nothing, [0, 3]).to_pylist() == [
+        {"hits": 0, "weak_hits": 0, "phrase": None, "start": None}
+    ]
+
+
+def test_the_anchors_beside_the_code_are_those_of_the_phrase_table() -> None:
+    made = residue_build.build()
+    with np.load(residue_anchors.PATH, allow_pickle=False) as stored:
+        assert sorted(stored.files) == sorted(made)
+        for name, array in made.items():
+            assert stored[name].dtype == array.dtype and np.array_equal(stored[name], array), name
+
+
+def test_anchors_of_another_phrase_table_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(residue_anchors, "WEAK", {**WEAK, "en.more": ("one more phrase",)})
+    residue_anchors.anchors.cache_clear()
+    with pytest.raises(ValueError, match="phrase table"):
+        residue_anchors.anchors()
+
+
+def test_anchors_load_in_no_time() -> None:
+    residue_anchors.anchors.cache_clear()
+    began = time.process_time()
+    residue_anchors.anchors()
+    assert time.process_time() - began < 0.1  # a few milliseconds when nobody else is at work
+
+
+def test_matches_are_no_longer_than_said_and_found_when_white_space_runs_on() -> None:
+    for length in (1, 8, 9, 400):
+        texts = [text.replace(" ", " " * length) for text in (*STRONG.values(), "Certainly! Here is the text.")]
+        documents = Documents.from_texts([f"{'x ' * 300}{text}{' x' * 300}" for text in texts])
+        assert measure(documents).to_pylist() == residue_reference.measure(documents).to_pylist()
+    assert all(residue_anchors.anchors().bounds)
+
+
+def test_a_phrase_that_begins_where_another_ends_counts() -> None:
+    texts = [f"{one}{two}{one}" for one in STRONG.values() for two in ("", "x", " ", "i am an ai model")]
+    documents = Documents.from_texts(texts)
+    assert measure(documents).to_pylist() == residue_reference.measure(documents).to_pylist()
+
+
+def test_more_anchors_than_there_is_room_for_at_first() -> None:
+    documents = Documents.from_texts([STRONG["en"] * 2000, STRONG["ru"] * 2000, None, STRONG["zh"] * 2000])
+    assert measure(documents).to_pylist() == residue_reference.measure(documents).to_pylist()
