@@ -18,7 +18,7 @@ from detectors.protocols import Device
 
 __all__ = ["CheckConfig", "Config", "CurateConfig", "ScanConfig", "find_config", "load_config"]
 
-DEFAULT_SIGNALS = ("document", "characters", "diversity", "language", "near_dup", "residue", "ai_text")
+DEFAULT_SIGNALS = ("document", "diversity", "language", "near_dup", "residue", "ai_text")
 _TABLES = ("check", "curate", "signal", "rule")
 _MAX_SEED = 2**63 - 1
 _MAX_WORKERS = 4096

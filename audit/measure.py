@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from audit.allocator import keep_memory
 from audit.corpus import Shard
 from audit.evaluate import measure_blocks
 from audit.layout import Layout
@@ -150,6 +151,7 @@ class MeasureUnit:
             OutputError: findings cannot be written.
         """
         began = time.monotonic()
+        keep_memory()
         try:
             return self._measure(unit, began)
         except FoxingError:

@@ -16,11 +16,8 @@ def float_arrays(values: npt.NDArray[np.float64], defined: npt.NDArray[np.bool_]
         values: float64[k, n].
         defined: bool[n].
     """
-    rows = values.shape[1]
-    narrow = values.astype(np.float32)
-    valid = np.packbits(~np.isnan(values) & defined, axis=1, bitorder="little")
-    kind = pa.float32()
-    return [
-        pa.Array.from_buffers(kind, rows, [pa.py_buffer(bits), pa.py_buffer(numbers)])
-        for bits, numbers in zip(valid, narrow, strict=True)
-    ]
+    columns, rows = values.shape
+    narrow = np.ascontiguousarray(values, np.float32)
+    valid = np.packbits(~np.isnan(narrow) & defined, bitorder="little")
+    whole = pa.Array.from_buffers(pa.float32(), columns * rows, [pa.py_buffer(valid), pa.py_buffer(narrow)])
+    return [whole.slice(column * rows, rows) for column in range(columns)]

@@ -20,7 +20,7 @@ from detectors.protocols import Piecewise, Signal
 
 __all__ = ["BLOCK_BYTES", "PIECE_BYTES", "Block", "blocks", "cuts", "cuts_of", "is_piecewise", "pieces"]
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 2 << 20
 """Documents are measured together until they hold this much text: their views then fit in the cache of a core."""
 PIECE_BYTES = 1 << 20
 _LOOK_BACK = 4096

@@ -108,7 +108,7 @@ class Sketches:
 
     by: str | None = None
     p: int = 12
-    sample_words: int = 1 << 18
+    sample_words: int = 1 << 17
     sample_documents: int = 1 << 16
     top: int = 256
     max_sources: int = 256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import sys
 
@@ -13,6 +14,7 @@ from detectors.errors import FoxingError
 
 __all__ = ["COMMANDS", "Foxing", "foxing", "main"]
 
+_COLLECT_AFTER = 200_000
 COMMANDS = {
     "scan": ("audit.cli.scan", "Measure a corpus and write findings."),
     "check": ("audit.cli.check", "Judge findings or files against budgets, and exit 0, 1 or 2."),
@@ -57,6 +59,9 @@ def foxing() -> None:
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 over budget or mismatch, 2 could not do the job, 130 Ctrl-C."""
+    # What a command imports lives as long as it does: looking through it for garbage again and again is a tenth of the
+    # time of a small scan.
+    gc.set_threshold(_COLLECT_AFTER)
     try:
         foxing(standalone_mode=False)
     except FoxingError as error:
@@ -76,6 +81,9 @@ def main() -> None:
             f"{error.filename or 'input or output'}: {error.strerror or error}. Check the path, rights and free space.",
             2,
         )
+    finally:
+        # What is left lives until the process ends, which is now: looking through it once more takes 0.2 s.
+        gc.freeze()
 
 
 def _fail(message: str, code: int) -> None:

@@ -200,6 +200,7 @@ def _words(
     ascii_: U64,
     fold: U32,
     weights: I8,
+    places: I64,
     out: I32 | None,
 ) -> tuple[Whole, Whole, int]:
     """Sum or emit the features of words from `word` on that start before byte `edge`; returns where they end too.
@@ -213,7 +214,7 @@ def _words(
     last = word
     if edge == stop:
         last = end_word
-    while last < end_word and start[last] < edge:
+    while last < end_word and start[np.uint64(last)] < edge:
         last += 1
     if word == first and word < last:
         total, count = _visit(hashes[word] * _WORD, weights, out, total, count)
@@ -222,16 +223,25 @@ def _words(
         before, hashed = hashes[at - _ONE], hashes[at]
         total, count = _visit(hashed * _WORD, weights, out, total, count)
         total, count = _visit(((before ^ (before >> _MIX)) * _PAIR + hashed) * _WORD, weights, out, total, count)
+    # Which words marks follow cannot be guessed: they are listed first, without asking, and then looked at.
+    marked = 0
     for k in range(word, last):
-        low = end[np.uint64(k)]
-        high = start[np.uint64(k + 1)] if k + 1 < end_word else stop
-        if high > low + 1 or (high == low + 1 and data[low] != SPACE):
-            marks = _marks(data, low, high, ascii_, fold)
-            if marks != _NONE:
-                total, count = _visit((hashes[k] + marks) * _MARK, weights, out, total, count)
-                total, count = _visit(marks * _MARK, weights, out, total, count)
-                if k + 1 < end_word:
-                    total, count = _visit((hashes[k + 1] ^ marks) * _BEFORE, weights, out, total, count)
+        at = np.uint64(k)
+        low = end[at]
+        high = start[at + _ONE] if k + 1 < end_word else stop
+        places[np.uint64(marked)] = k
+        # Where a document ends with its last word, `high` is `low`, and what is read there is not used.
+        marked += int(high > low + 1) | (int(high > low) & int(data[np.uint64(min(low, data.size - 1))] != SPACE))
+    for i in range(marked):
+        k = places[i]
+        at = np.uint64(k)
+        high = start[at + _ONE] if k + 1 < end_word else stop
+        marks = _marks(data, end[at], high, ascii_, fold)
+        if marks != _NONE:
+            total, count = _visit((hashes[at] + marks) * _MARK, weights, out, total, count)
+            total, count = _visit(marks * _MARK, weights, out, total, count)
+            if k + 1 < end_word:
+                total, count = _visit((hashes[at + _ONE] ^ marks) * _BEFORE, weights, out, total, count)
     return total, count, last
 
 
@@ -253,6 +263,8 @@ def run_documents(
     n = offsets.size - 1
     sums, counts, stats = np.zeros(n), np.zeros(n, np.int64), np.zeros((n, _STATS), np.int64)
     text = np.zeros(WINDOW_BYTES + 64, np.uint8)
+    # No window has more words than bytes, but one goes on to the end of its last character.
+    places = np.empty(WINDOW_BYTES + 64, np.int64)
     ascii_ = np.empty(128, np.uint64)
     for point in range(128):
         folded = np.uint64(fold[point])
@@ -277,7 +289,7 @@ def run_documents(
             total, count = _characters(text, size, weights, None if out is None else out[written:])
             written += count
             more, others, word = _words(
-                data, edge, stop, first, word, end_word, spans, ascii_, fold, weights,
+                data, edge, stop, first, word, end_word, spans, ascii_, fold, weights, places,
                 None if out is None else out[written:],
             )  # fmt: skip
             written += others

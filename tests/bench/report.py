@@ -117,7 +117,8 @@ def summary(result: Result, peers: Result | None = None, *, usd_per_core_hour: f
     first = next(iter(result["corpora"].values()))
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items() if name != "foxing")
     parts = [
-        f"{result['date']}, one core of {result['cpu']}, commit {result['commit']}, Python {result['python']}, {versions}.",
+        f"{result['date']}, one core of {result['cpu']}, commit {result['commit']}, Python {result['python']}, "
+        f"{versions}.",
         markdown_table(scan_rows(result)),
     ]
     if peers is not None:

@@ -37,6 +37,7 @@ def peer_result() -> report.Result:
     return {
         "schema": report.PEERS_SCHEMA,
         "date": "2026-11-29",
+        "commit": "abc",
         "versions": {"datatrove": "1"},
         "comparisons": peers.compare({str(line["stage"]): line for line in lines}, {"chain": 10.0}),
     }
