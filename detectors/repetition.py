@@ -7,8 +7,8 @@ the most frequent 2- to 4-gram, in all duplicate 5- to 10-grams, and on duplicat
 - a duplicate n-gram is one that occurs at least twice in the document, and every occurrence of it counts, the first too
   (datatrove counts only the later ones, and only those that do not overlap);
 - no character counts twice, neither in overlapping duplicates nor in the top n-gram;
-- the top n-gram is the most frequent one; of equally frequent ones the longest in characters, then the earliest. It
-  counts only if it occurs at least twice (datatrove: always);
+- the top n-gram is the most frequent one; of equally frequent ones the longest in characters where it first occurs, then
+  the earliest. It counts only if it occurs at least twice (datatrove: always);
 - n-grams cross sentences and lines.
 """
 
@@ -244,15 +244,20 @@ def _covered(lengths: I32, at: I32, gram: I32, alive: int, size: int, only: int)
 @bare
 def _most_frequent(lengths: I32, counts: I32, at: I32, gram: I32, alive: int, size: int) -> int:
     """The n-gram that occurs most often, then is longest, then comes first; -1 when none is listed."""
-    best, most, widest = -1, 0, 0
+    best, most, widest, newest = -1, 0, 0, -1
     for k in range(alive):
-        count = counts[gram[k]]
-        if count >= most and gram[k] != best:
-            width = 0
-            for i in range(at[k], at[k] + size):
-                width += lengths[i]
-            if count > most or width > widest:
-                best, most, widest = gram[k], count, width
+        # Numbers rise from one first occurrence to the next, and only these count: format characters that are part of
+        # no word's hash make later ones longer or shorter.
+        name = gram[k]
+        if name > newest:
+            newest = name
+            count = counts[np.uint64(name)]
+            if count >= most:
+                width = 0
+                for i in range(at[k], at[k] + size):
+                    width += lengths[i]
+                if count > most or width > widest:
+                    best, most, widest = name, count, width
     return best
 
 

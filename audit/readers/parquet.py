@@ -70,13 +70,24 @@ class ParquetReader:
         wanted = None if columns is None else list(columns)
         if wanted is not None:
             refuse_columns(wanted, self.names(), self.uri)
+        rest = sum(self.groups[group].rows for group in chosen)
+        last: pa.RecordBatch | None = None
         with self._file() as file:
             for run in _runs(chosen, self.groups, alone=_has_nested_dictionary(self._schema)):
                 rows = _batch_rows([self.groups[group] for group in run])
                 found = file.iter_batches(batch_size=rows, row_groups=run, columns=wanted)
                 for batch in found if len(run) == 1 else _joined(found):
                     # pyarrow takes names for dotted paths: 'text.a' also reads field a of a struct 'text'.
-                    yield batch if wanted is None else batch.select(wanted)
+                    batch = batch if wanted is None else batch.select(wanted)
+                    rest -= batch.num_rows
+                    if rest:
+                        yield batch
+                    else:
+                        last = batch
+        # Handed out when the file is closed: until then its pages, as large as the text again, stay in memory.
+        if last is not None:
+            del found, batch
+            yield last
 
 
 def _has_nested_dictionary(schema: pa.Schema) -> bool:

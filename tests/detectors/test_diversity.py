@@ -227,3 +227,10 @@ def test_settings_outside_their_range_are_refused(settings: dict[str, float]) ->
 @pytest.mark.parametrize("signal", [Diversity(), Diversity(5, 0.5, 3, 0, True)])
 def test_diversity_keeps_the_contract_of_signals(signal: Diversity) -> None:
     check_signal(signal)
+
+
+def test_the_longest_of_equally_frequent_ngrams_is_judged_where_it_first_occurs() -> None:
+    text = "of of x to it y of of z to\u00ad it w"
+    found = ngram_repetition(Documents.from_texts([text]).words)
+    words = reference.segment(text.encode())
+    assert close(found.top[0, 0], reference.top_share([w.folded for w in words], [len(w.text) for w in words], 2))
