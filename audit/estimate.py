@@ -18,11 +18,13 @@ from audit.layout import find_layout
 from audit.parts import PartIdentity, PartWriter
 from audit.readers import Format, Sequential
 from audit.signals import build_signals
+from audit.sketch_parts import SketchWriter
 from audit.warm import warm
 from detectors.column import Column
 from detectors.documents import Documents
 from detectors.errors import InputError
 from detectors.protocols import Device, Signal
+from detectors.sketches import Sketches
 
 __all__ = ["Estimate", "estimate"]
 
@@ -98,7 +100,7 @@ def estimate(paths: Sequence[str], config: Config) -> Estimate:
     signals = build_signals(config)
     if config.scan.by is not None:
         signals = (*signals, Column(config.scan.by))
-    warm(signals, Device(config.scan.device))
+    warm(signals, Device(config.scan.device), _sketches(config))
     sample = _Sample()
     step = max(1, len(shards) // _SAMPLE_SHARDS)
     sampled = {shard.uri: _measure_start(shard, signals, config, sample) for shard in shards[::step][:_SAMPLE_SHARDS]}
@@ -125,6 +127,10 @@ def estimate(paths: Sequence[str], config: Config) -> Estimate:
         workers=workers,
         sample_rows=sample.rows,
     )
+
+
+def _sketches(config: Config) -> Sketches | None:
+    return Sketches(by=config.scan.by) if config.scan.sketches else None
 
 
 def _known_extent(shard: Shard) -> _Extent | None:
@@ -154,11 +160,14 @@ def _measure_start(shard: Shard, signals: Sequence[Signal], config: Config, samp
     batches = reader.sample(columns) if isinstance(reader, Sequential) else shard.batches(columns)
     pieces: dict[Signal, list[pa.RecordBatch]] = {signal: [] for signal in signals}
     marks = _Marks()
+    sketches = _sketches(config)
+    # Timed and thrown away: on disk sketches take some 50 kB a part, next to nothing.
+    sketch = None if sketches is None else SketchWriter(Path(), _identity(sketches), sketches)
     rows = 0
     began = time.monotonic()
     for batch in batches:
         documents = Documents(layout.documents(batch, shard.uri))
-        for measured in measure_blocks(signals, documents, Device(config.scan.device)):
+        for measured in measure_blocks(signals, documents, Device(config.scan.device), sketch):
             pieces[measured.signal].append(measured.found)
         rows += len(documents)
         sample.text_bytes += int(documents.offsets[-1] - documents.offsets[0])
@@ -201,8 +210,12 @@ class _Marks:
         return _Extent(self.rows, True)
 
 
+def _identity(signal: Signal | Sketches) -> PartIdentity:
+    return PartIdentity(signal.name, signal.version, {}, 0, "", "", 0, 0)
+
+
 def _size(signal: Signal, found: list[pa.RecordBatch], path: Path) -> int:
-    writer = PartWriter(path, PartIdentity(signal.name, signal.version, {}, 0, "", "", 0, 0), signal.schema)
+    writer = PartWriter(path, _identity(signal), signal.schema)
     for batch in found:
         writer.write(batch, pa.array([True] * batch.num_rows), None)
     writer.close()

@@ -119,6 +119,7 @@ def _in_pieces(
                 if errors is not None:
                     results[signal] = batch, errors
                 else:
+                    _check(signal, batch, 1)
                     found[signal].append(batch)
         for signal in chosen:
             if signal not in results:
@@ -132,6 +133,8 @@ def _combined(signal: Signal, found: list[pa.RecordBatch], starts: list[int]) ->
     outcome = attempt(lambda part: cast(Piecewise, signal).combine(part, starts), batch)
     if outcome.value is not None:
         return outcome.value, None
+    if isinstance(outcome.error, FoxingError):
+        raise outcome.error
     return _nothing(signal), [str(outcome.error)]
 
 

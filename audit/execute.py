@@ -1,7 +1,8 @@
 """Executors: the same task over many items, in this process or in several. One task, one merge.
 
 Workers are forked from a server that has imported what a scan needs and done nothing else: no kernel has run in it and
-no pool of threads was started, so there is nothing that a fork could catch half-way. Each worker has a core to itself:
+no pool of threads was started, so there is nothing that a fork could catch half-way (where pyarrow comes with jemalloc,
+that has a thread in the background, and handlers that see it through a fork). Each worker has a core to itself:
 the thread pools of the libraries hold one thread there, unless the environment says otherwise.
 """
 
@@ -15,6 +16,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -31,6 +33,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 _IN_FLIGHT_PER_WORKER = 2
 _MAX_DEATHS = 2
+_SERVER_ENDS_S = 0.2
 _PRELOADED = ("audit.measure", "detectors.words", "numba.np.arraymath", "numba.np.npyimpl")
 # OMP_NUM_THREADS is Arrow's too.
 _ONE_THREAD = dict.fromkeys(
@@ -143,7 +146,7 @@ class Process:
                     if item is None:
                         break
                     try:
-                        flying[pool.submit(guarded, item)] = item
+                        flying[_submitted(pool, guarded, item)] = item
                     except BrokenProcessPool:
                         lost.append(item)
                 if not flying:
@@ -167,6 +170,15 @@ class Process:
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
+
+
+def _submitted(pool: ProcessPoolExecutor, guarded: _Guarded[T, R], item: T) -> Future[Outcome[T, R]]:
+    try:
+        return pool.submit(guarded, item)
+    except (EOFError, ConnectionError) as error:
+        # The server was killed and is not gone yet; the next worker is made by another one once it is.
+        time.sleep(_SERVER_ENDS_S)
+        raise BrokenProcessPool(str(error)) from error
 
 
 def _context() -> BaseContext:
@@ -204,7 +216,7 @@ def _alone(guarded: _Guarded[T, R], item: T) -> Outcome[T, R]:
     for _ in range(_MAX_DEATHS):
         with _pool(1) as pool:
             try:
-                outcome = pool.submit(guarded, item).result()
+                outcome = _submitted(pool, guarded, item).result()
             except BrokenProcessPool:
                 continue
             return Outcome(item, outcome.value, outcome.error)

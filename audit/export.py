@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from audit.expressions import nearest
 from audit.replacing import replacing
 from audit.rules import Rule, decided
+from detectors import registry
 from detectors.errors import ConfigError, FindingsError
 
 if TYPE_CHECKING:
@@ -75,9 +76,19 @@ def _select(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
             flat |= {f"{name}.{field.name}": pl.col(name).struct.field(field.name) for field in kind.fields}
     for name in columns:
         if name not in flat:
-            raise ConfigError(f"--columns: no column {name!r} in the findings. {nearest(name, flat)}")
+            raise ConfigError(f"--columns: no column {name!r} in the findings. {_remedy(name, flat)}")
     selected = frame.select(flat[name].alias(name) for name in columns)
     return selected.with_columns(pl.selectors.float().fill_nan(None))
+
+
+def _remedy(name: str, flat: Mapping[str, object]) -> str:
+    """What to do about a column that is not there, or not for the asking."""
+    signal, _, leaf = name.partition(".")
+    if leaf and signal in registry.names(registry.SIGNALS):
+        kind = registry.load(registry.SIGNALS, signal)
+        if isinstance(kind, type) and leaf in kind().schema.names:
+            return f"Binary fields are read from the files themselves: findings/{signal}/*/part-*.parquet."
+    return nearest(name, flat)
 
 
 def _parquet(first: pl.DataFrame, rest: Iterator[pl.DataFrame], stream: IO[bytes]) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "ShardRecord",
     "SignalRecord",
     "empty_part",
+    "is_binary",
     "write_json",
 ]
 
@@ -194,7 +195,7 @@ class Findings:
         Columns: `shard` str, `row` i64 (position in the shard), `source` str, `unmeasured` u32 (signals without a
         measurement of this row), `errors` list[str] (`signal: what it raised`), and a struct a signal, null where the
         row could not be measured. Binary fields, such as `near_dup.minhash`, stay in the files of the parts: no rule
-        can look at them, and they are larger than all else together.
+        can look at them, and they are larger than all else together. Of a signal that has no others the first is read.
 
         Raises:
             FindingsError: a part is missing or does not match its neighbours.
@@ -261,7 +262,7 @@ class Findings:
 
 def _columns(schema: pa.Schema, signal: str, wanted: frozenset[str] | None) -> list[str]:
     """Leaves of a part to read: the fields that are wanted, else one that is cheap; never binary ones."""
-    kinds = {leaf.name: leaf.type for leaf in schema.field(signal).type if not _is_binary(leaf)}
+    kinds = {leaf.name: leaf.type for leaf in _readable(schema.field(signal).type)}
     chosen = [name for name in kinds if wanted is None or name in wanted]
     if not chosen:
         chosen = [min(kinds, key=lambda name: _weight(kinds[name]))]
@@ -272,8 +273,16 @@ def _weight(kind: pa.DataType) -> int:
     return int(kind.bit_width) if pa.types.is_primitive(kind) else 1 << 20
 
 
-def _is_binary(spec: pa.Field) -> bool:
-    return bool(pa.types.is_fixed_size_binary(spec.type) or pa.types.is_binary(spec.type))
+def _readable(fields: Iterable[pa.Field]) -> list[pa.Field]:
+    """All but binary fields; the first where all are binary, for it says in which rows the signal is null."""
+    every = list(fields)
+    return [field for field in every if not is_binary(field)] or every[:1]
+
+
+def is_binary(spec: pa.Field) -> bool:
+    """Whether a field stays in the files of the parts: no rule and no export reads it."""
+    tests = (pa.types.is_fixed_size_binary, pa.types.is_binary, pa.types.is_large_binary)
+    return any(test(spec.type) for test in tests)
 
 
 def empty_part(signals: Iterable[Signal]) -> pl.DataFrame:
@@ -290,8 +299,7 @@ def empty_part(signals: Iterable[Signal]) -> pl.DataFrame:
         }
     )
     structs = [
-        pl.Series(signal.name, pl.from_arrow(pa.array([], pa.struct([f for f in signal.schema if not _is_binary(f)]))))
-        for signal in signals
+        pl.Series(signal.name, pl.from_arrow(pa.array([], pa.struct(_readable(signal.schema))))) for signal in signals
     ]
     return frame.with_columns(*structs)
 

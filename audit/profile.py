@@ -201,7 +201,9 @@ def _same_settings(
     for (shard, first_row), identity in zip(parts, identities, strict=True):
         where = f"{findings.directory}: sketches of {shard.key} from row {first_row}"
         if first is None or identity is None:
-            raise FindingsError(f"{where} are missing or torn. Run foxing scan again: it makes what is missing.")
+            raise FindingsError(
+                f"{where} are missing or torn. Run foxing scan again, with sketches: it makes what is missing."
+            )
         if (identity.version, identity.config) != (first.version, first.config) or identity.digest != shard.digest:
             raise FindingsError(f"{where} were made otherwise than those of other parts. Scan again with --fresh.")
     if first is None:

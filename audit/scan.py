@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from audit import __version__
 from audit.config import Config, ScanConfig
 from audit.corpus import Corpus, Shard, open_shard
 from audit.destination import DIGESTS, LOCK, STDIN, clear, local_folder, refuse_foreign, refuse_inside, spool
-from audit.execute import Executor, Process, executor_for
+from audit.execute import Executor, Outcome, Process, executor_for
 from audit.findings import RECORD, FailedShard, Findings, ShardRecord, SignalRecord, write_json
 from audit.layout import find_layout
 from audit.lock import locked
@@ -61,7 +61,7 @@ class ScanResult:
         measured_rows: rows that were measured now, not before.
         text_bytes: UTF-8 bytes that were measured now.
         faults: rows on which a signal raised.
-        cpu_s: seconds of measuring, summed over workers.
+        cpu_s: CPU seconds of measuring, summed over workers.
         wall_s: seconds from start to commit.
     """
 
@@ -117,6 +117,8 @@ def scan(
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ScanResult:
     """Measure a corpus. What an earlier run of the same scan measured is kept.
+
+    With one worker it measures in this process, which then keeps memory that it freed (`audit.allocator`).
 
     Args:
         paths: files, directories, globs, URLs; `-` is JSONL on standard input.
@@ -318,13 +320,9 @@ class _Scan:
         counts = Counter(unit.shard.key for unit in units)
         total = sum(sizes[key] for key in counts)
         task = MeasureUnit(self.folder, self.signals, Device(self.config.device), self.config.seed, self.sketches)
-        if isinstance(self.executor, Process) and any(task.has_work(unit) for unit in units):
-            # Workers then find every kernel in the cache, and what they are forked from starts meanwhile.
-            self.executor.start()
-            warm(self.signals, task.device, self.sketches)
         receipts: dict[str, list[Receipt]] = {}
         done, rows, text = 0.0, 0, 0
-        for outcome in self.executor.map(task, units):
+        for outcome in self._outcomes(task, units):
             shard = outcome.item.shard
             if outcome.value is None:
                 if isinstance(outcome.error, FoxingError) and not isinstance(outcome.error, InputError):
@@ -337,6 +335,19 @@ class _Scan:
             text += outcome.value.text_bytes
             self.on_progress(Progress(int(done), total, rows, "measure", text))
         return receipts
+
+    def _outcomes(self, task: MeasureUnit, units: list[Unit]) -> Iterator[Outcome[Unit, Receipt]]:
+        if not isinstance(self.executor, Process):
+            yield from self.executor.map(task, units)
+            return
+        waiting = [unit for unit in units if task.has_work(unit)]
+        finished = set(map(id, units)) - set(map(id, waiting))
+        yield from executor_for(1).map(task, [unit for unit in units if id(unit) in finished])
+        if waiting:
+            # Workers then find every kernel in the cache, and what they are forked from starts meanwhile.
+            self.executor.start()
+            warm(self.signals, task.device, self.sketches)
+            yield from self.executor.map(task, waiting)
 
     def _record(self, shard: Shard, digest: str, units: list[Unit], receipts: list[Receipt]) -> ShardRecord:
         parts = sorted((part for receipt in receipts for part in receipt.parts), key=lambda part: part.first_row)

@@ -24,6 +24,7 @@ __all__ = ["BenchmarkIndex", "stored_digest"]
 
 _FORMAT = "1"
 _META_FORMAT, _META_WORDS, _META_DIGEST = b"foxing.benchmark_index", b"foxing.words", b"foxing.digest"
+_SCHEMA = pa.schema([("benchmark", pa.string()), ("id", pa.string()), ("words", pa.large_list(pa.uint64()))])
 _SAMPLE = (
     "The fox’s 3 dens: Zürich-West, ΟΔΟΣ, лиса, 漢字カナ, น้ำใส, हिन्दी, كتاب, 빠른 여우, 👩🏽‍⚕️🇩🇪. e\u0301te\u0301 don't."
 )
@@ -124,12 +125,17 @@ class BenchmarkIndex:
             SignalError: not an index, one that was damaged, or one made when texts were cut into words differently.
         """
         reader, metadata = _opened(source)
-        batch = reader.get_batch(0)
+        try:
+            batch = reader.get_batch(0)
+            # Before anything follows an offset that a damaged file has in it.
+            batch.validate(full=True)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise SignalError(f"benchmark index: damaged ({error}). Make it again from the items.") from None
         words = batch["words"]
         index = cls(
             batch["benchmark"], batch["id"], read_only(np.asarray(words.values)), read_only(np.asarray(words.offsets))
         )
-        if index.digest != metadata[_META_DIGEST].decode():
+        if index.digest.encode() != metadata[_META_DIGEST]:
             raise SignalError("benchmark index: its content does not match its digest. Make it again from the items.")
         return index
 
@@ -140,16 +146,17 @@ def stored_digest(source: bytes | pa.Buffer) -> str:
     Raises:
         SignalError: as `BenchmarkIndex.from_bytes`, except that the content is not checked.
     """
-    return _opened(source)[1][_META_DIGEST].decode()
+    return _opened(source)[1][_META_DIGEST].decode("ascii", "replace")
 
 
 def _opened(source: bytes | pa.Buffer) -> tuple[pa.RecordBatchFileReader, dict[bytes, bytes]]:
     try:
         reader = pa.ipc.open_file(source)
-    except pa.ArrowInvalid as error:
+        schema = reader.schema
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise SignalError(f"benchmark index: {error}. This is no index: make one from the benchmark's items.") from None
-    metadata = reader.schema.metadata or {}
-    if metadata.get(_META_FORMAT) != _FORMAT.encode() or _META_DIGEST not in metadata:
+    metadata = schema.metadata or {}
+    if metadata.get(_META_FORMAT) != _FORMAT.encode() or _META_DIGEST not in metadata or not schema.equals(_SCHEMA):
         raise SignalError(f"benchmark index: no index of format {_FORMAT}. Make it again from the benchmark's items.")
     if metadata.get(_META_WORDS) != _segmentation().encode():
         raise SignalError(

@@ -44,7 +44,7 @@ class CharacterCounts(NamedTuple):
 
 
 class CharacterTables(NamedTuple):
-    """What `count_characters_of` looks characters up in, and its scratch; one thread uses it at a time."""
+    """What `count_characters_of` looks characters up in, and scratch that it keeps."""
 
     classes: U8
     """Of `detectors.unicode_classes.class_table`."""
@@ -54,16 +54,15 @@ class CharacterTables(NamedTuple):
     """int64[6 * 128]: which ASCII characters count in each of the first six columns."""
     logs: F64
     """float64: c * log2(c) for small counts c, 0 for 0."""
-    scratch: U32
-    """uint32[0x110000] of zeros; left as it was found."""
+    spare: list[U32]
+    """uint32[0x110000] of zeros each, left as it was found: one for each thread that has counted at the same time."""
 
 
 def character_tables(classes: U8, punctuation: U8) -> CharacterTables:
     """Make the tables, once a worker."""
     counts = np.arange(_LOGS, dtype=np.float64)
     counts[1:] *= np.log2(counts[1:])
-    scratch = np.zeros(_CODE_POINTS, np.uint32)
-    return CharacterTables(classes, punctuation, _plain_kinds(classes, punctuation), read_only(counts), scratch)
+    return CharacterTables(classes, punctuation, _plain_kinds(classes, punctuation), read_only(counts), [])
 
 
 def count_characters_of(data: U8, offsets: I64, tables: CharacterTables) -> CharacterCounts:
@@ -76,7 +75,12 @@ def count_characters_of(data: U8, offsets: I64, tables: CharacterTables) -> Char
     """
     n = len(offsets) - 1
     counts, entropy = np.zeros((n, 7), np.int64), np.zeros(n)
-    _count(read_only(data), read_only(offsets), *tables, counts, entropy)
+    try:
+        scratch = tables.spare.pop()
+    except IndexError:
+        scratch = np.zeros(_CODE_POINTS, np.uint32)
+    _count(read_only(data), read_only(offsets), *tables[:-1], scratch, counts, entropy)
+    tables.spare.append(scratch)
     total, upper, lower, marks, digits, spaces, beyond = np.ascontiguousarray(counts.T)
     return CharacterCounts(total, upper, lower, marks, digits, spaces, beyond, entropy)
 

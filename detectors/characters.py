@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -16,7 +14,7 @@ from detectors.arrays import float_arrays
 from detectors.documents import Documents
 from detectors.protocols import Device, Measure
 
-__all__ = ["Characters", "punctuation_table"]
+__all__ = ["Characters"]
 
 _FIELDS = {
     "entropy": "Shannon entropy of the document's own characters, in bits a character.",
@@ -38,7 +36,7 @@ class Characters:
     (Shannon 1948), uncorrected for length. A document of more than 1 MiB is measured in pieces (`detectors.pieces`):
     each field is the mean over the pieces that have it, weighted by their characters.
 
-    Field `characters` is int32: how many there are, the weight of all that is averaged.
+    Field `characters` is int64: how many there are, the weight of all that is averaged.
     """
 
     name: ClassVar[str] = "characters"
@@ -54,7 +52,7 @@ class Characters:
     def load(self, device: Device) -> Measure:
         """Import the kernel. Runs on the CPU whatever the device."""
         from detectors.character_counts import character_tables, count_capitalised, count_characters_of
-        from detectors.unicode_classes import class_table
+        from detectors.unicode_classes import class_table, punctuation_table
 
         tables = character_tables(class_table(), punctuation_table())
 
@@ -96,12 +94,3 @@ def _batch(
 ) -> pa.RecordBatch:
     shares = float_arrays(np.stack(columns), np.ones(len(characters), np.bool_))
     return pa.record_batch([pa.array(characters.astype(np.int64)), *shares], schema=schema)
-
-
-@cache
-def punctuation_table() -> npt.NDArray[np.uint8]:
-    """uint8[0x20000], read-only: 1 where a code point is punctuation (general category P); none lies beyond."""
-    category = unicodedata.category
-    table = np.fromiter((category(chr(code))[0] == "P" for code in range(0x20000)), np.uint8, 0x20000)
-    table.flags.writeable = False
-    return table

@@ -145,7 +145,7 @@ class Growth:
             shape = len(used), ORDERS, 1 << p
             registers = np.frombuffer(data, np.uint8, offset=_HEADER.size + numbers.nbytes)
             sketch.registers[used] = registers.reshape(shape)
-        except (struct.error, ValueError) as error:
+        except (struct.error, ValueError, ConfigError) as error:
             raise FindingsError(f"a growth sketch is damaged ({error}). Scan again with --fresh.") from error
         return sketch
 

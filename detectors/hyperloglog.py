@@ -92,7 +92,10 @@ class HyperLogLog:
             raise FindingsError(f"no HyperLogLog: {error}. Scan again with --fresh.") from error
         if (magic, version) != (_MAGIC, _VERSION):
             raise FindingsError(f"no HyperLogLog of version {_VERSION}: {magic!r} {version}. Scan again with --fresh.")
-        return cls(p, np.frombuffer(data, np.uint8, offset=_HEADER.size))
+        try:
+            return cls(p, np.frombuffer(data[_HEADER.size :], np.uint8))
+        except ConfigError as error:
+            raise FindingsError(f"a HyperLogLog is damaged ({error}). Scan again with --fresh.") from error
 
     def to_datasketch(self) -> HyperLogLogPlusPlus:
         """A `datasketch.HyperLogLogPlusPlus` with the same registers; datasketch must be installed."""

@@ -7,8 +7,8 @@ the most frequent 2- to 4-gram, in all duplicate 5- to 10-grams, and on duplicat
 - a duplicate n-gram is one that occurs at least twice in the document, and every occurrence of it counts, the first too
   (datatrove counts only the later ones, and only those that do not overlap);
 - no character counts twice, neither in overlapping duplicates nor in the top n-gram;
-- the top n-gram is the most frequent one; of equally frequent ones the longest in characters where it first occurs, then
-  the earliest. It counts only if it occurs at least twice (datatrove: always);
+- the top n-gram is the most frequent one; of equally frequent ones the longest in characters where it first occurs,
+  then the earliest. It counts only if it occurs at least twice (datatrove: always);
 - n-grams cross sentences and lines.
 """
 

@@ -51,12 +51,16 @@ def find_phrases(
         bounds: of `PHRASES`, from `bound`.
     """
     regions: dict[int, tuple[int, int]] = {}
+    absent: set[int] = set()
     for phrases, place in places:
-        for phrase in phrases:
+        for phrase in phrases - absent:
             region = _around(text, place, bounds[phrase])
             if phrase in regions or _loose(phrase).search(text, *region):
                 first, last = regions.get(phrase, region)
                 regions[phrase] = min(first, region[0]), max(last, region[1])
+            elif region == (0, len(text)):
+                # Searching all of a text at each of its anchors would take time that grows with its square.
+                absent.add(phrase)
     strong = {phrase: region for phrase, region in regions.items() if phrase < STRONG_PHRASES}
     return _count(text, strong), _count(text, {phrase: regions[phrase] for phrase in regions.keys() - strong.keys()})
 
@@ -79,16 +83,29 @@ def _count(text: memoryview, regions: dict[int, tuple[int, int]]) -> Hits:
         return Hits(0, None, None)
     at, last = min(first for first, _ in regions.values()), max(last for _, last in regions.values())
     text = text[at:last]
-    count, named, start = 0, None, None
-    while True:
-        found = [(match.start(), phrase, match.end()) for phrase in regions if (match := _strict(phrase).search(text))]
-        if not found:
-            return Hits(count, named, start)
-        first, phrase, end = min(found)
+    count, named, start, cut = 0, None, None, 0
+    spans = {phrase: _first(phrase, text, cut) for phrase in regions}
+    while found := [(span[0], phrase, span[1]) for phrase, span in spans.items() if span is not None]:
+        first, phrase, cut = min(found)
         if count == 0:
             named, start = phrase, at + first
         count += 1
-        text = text[end:]
+        spans = {phrase: _after(phrase, text, cut, span) for phrase, span in spans.items()}
+    return Hits(count, named, start)
+
+
+def _first(phrase: int, text: memoryview, cut: int) -> tuple[int, int] | None:
+    """Start and end of the first match in the text as it is from `cut` on."""
+    match = _strict(phrase).search(text[cut:])
+    return (cut + match.start(), cut + match.end()) if match else None
+
+
+def _after(phrase: int, text: memoryview, cut: int, known: tuple[int, int] | None) -> tuple[int, int] | None:
+    """What `_first` gives, from what it gave for an earlier cut: a later match stays, but one may begin at this cut."""
+    if known is not None and known[0] <= cut:
+        return _first(phrase, text, cut)
+    match = _strict(phrase).match(text[cut:])
+    return (cut, cut + match.end()) if match else known
 
 
 def bound(phrase: str) -> int:

@@ -36,6 +36,7 @@ __all__ = [
     "build_fold_table",
     "class_table",
     "fold_table",
+    "punctuation_table",
     "tables_version",
     "write_tables",
 ]
@@ -125,7 +126,7 @@ _BY_CATEGORY = {
 
 TABLES = Path(__file__).with_name("unicode_classes.bin")
 """A line with the Unicode version, then zlib: one byte of class for each code point, then four bytes, lowest first, for
-each that may fold: the bits in which its fold differs from it."""
+each that may fold: the bits in which its fold differs from it, then a byte for each of these: 1 for punctuation."""
 
 
 @cache
@@ -148,6 +149,12 @@ def fold_table() -> npt.NDArray[np.uint32]:
 
 
 @cache
+def punctuation_table() -> npt.NDArray[np.uint8]:
+    """uint8[0x20000], read-only: 1 where a code point is punctuation (general category P); none lies beyond."""
+    return np.frombuffer(_stored(), np.uint8, count=_FOLDED, offset=_CODE_POINTS + 4 * _FOLDED)
+
+
+@cache
 def _stored() -> bytes:
     return zlib.decompress(TABLES.read_bytes().partition(b"\n")[2])
 
@@ -161,7 +168,8 @@ def write_tables() -> None:
     """Store the tables as this Python's `unicodedata` has them."""
     head = f"classes and folds of code points, Unicode {unicodedata.unidata_version}\n".encode()
     changed = build_fold_table() ^ np.arange(_FOLDED, dtype=np.uint32)
-    TABLES.write_bytes(head + zlib.compress(build_class_table().tobytes() + changed.astype("<u4").tobytes(), 9))
+    tables = build_class_table().tobytes(), changed.astype("<u4").tobytes(), build_punctuation_table().tobytes()
+    TABLES.write_bytes(head + zlib.compress(b"".join(tables), 9))
 
 
 def build_class_table() -> npt.NDArray[np.uint8]:
@@ -205,6 +213,12 @@ def build_fold_table() -> npt.NDArray[np.uint32]:
     table[ord("ς")] = ord("σ")
     table[0x2019] = ord("'")
     return table
+
+
+def build_punctuation_table() -> npt.NDArray[np.uint8]:
+    """`punctuation_table` from this Python's `unicodedata`."""
+    category = unicodedata.category
+    return np.fromiter((category(chr(code))[0] == "P" for code in range(_FOLDED)), np.uint8, _FOLDED)
 
 
 def _replace(table: npt.NDArray[np.uint8], first: int, last: int, new: int, *, among: tuple[int, ...]) -> None:

@@ -38,9 +38,9 @@ def test_wheel_holds_three_packages_and_its_own_metadata(wheel: list[str]) -> No
 
 
 def test_wheel_holds_every_bundled_model_file(wheel: list[str]) -> None:
-    bundled = [
-        path for path in (ROOT / "detectors").rglob("*") if path.suffix in (".npz", ".npy", ".onnx", ".json", ".md")
-    ]
+    kinds = (".npz", ".npy", ".onnx", ".bin", ".json", ".md")
+    bundled = [path for path in (ROOT / "detectors").rglob("*") if path.suffix in kinds]
+    assert any(path.suffix == ".bin" for path in bundled), "no Unicode classes beside detectors/unicode_classes.py"
     assert any(path.suffix in (".npz", ".npy", ".onnx") for path in bundled), "no model beside detectors/ai_text"
     assert any(path.suffix == ".md" for path in bundled), "no model card beside detectors/ai_text"
     assert {path.relative_to(ROOT).as_posix() for path in bundled} <= set(wheel)

@@ -63,6 +63,9 @@ def command(
     A killed or interrupted scan goes on where it was when the same command runs again. No threshold is applied here:
     rules judge findings later, so a new rule never rereads the corpus.
     """
+    # Arrow reads this when it is imported, here and in workers. Its own pools keep what they were given: 80 MB more of
+    # a scan stay resident, for no speed.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     config = _configured(session.config, chosen)
     if dry_run:
         from audit.estimate import estimate
@@ -71,9 +74,6 @@ def command(
             found = estimate(paths, config)
         session.result(_describe_estimate(found))
         return
-    # Arrow reads this when it is imported, here and in workers. Its own pools keep what they were given: 80 MB more of
-    # a scan stay resident, for no speed.
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     from audit.scan import Progress, scan
 
     with session.progress("scan") as bar:

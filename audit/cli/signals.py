@@ -22,6 +22,7 @@ _ADDED = (
     ),
     ("score", "float", "Probability of being machine-written at the stated prior; added on reading."),
 )
+_BINARY = " (Binary: in the Parquet files of the findings only, not for rules and `foxing findings`.)"
 
 
 @click.command("signals", context_settings=CONTEXT)
@@ -59,10 +60,14 @@ def _doc(signal: Signal) -> str:
 
 
 def _describe(signal: Signal) -> str:
+    from audit.findings import is_binary
     from audit.signature import signal_config
 
     lines = [f"{signal.name} (version {signal.version}, reads {', '.join(signal.reads)})", "", _doc(signal)]
-    fields = [(f.name, str(f.type), (f.metadata or {}).get(b"doc", b"").decode()) for f in signal.schema]
+    fields = [
+        (f.name, str(f.type), (f.metadata or {}).get(b"doc", b"").decode() + (_BINARY if is_binary(f) else ""))
+        for f in signal.schema
+    ]
     if signal.name == "ai_text":
         fields += _ADDED
     width = max(len(signal.name) + 1 + len(name) for name, _, _ in fields)

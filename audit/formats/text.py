@@ -23,6 +23,7 @@ _COLORS = {Verdict.OVER: "31;1", Verdict.WITHIN: "32", Verdict.NO_ESTIMATE: "33"
 _ID = 5
 _TOP_SOURCES = 5
 _TOP_ROWS = 3
+_PROFILED_SOURCES = 20
 _TOP_PHRASES = 5
 _LISTED = {"ngrams_3": "3-grams", "ngrams_5": "5-grams", "openings": "openings", "endings": "endings"}
 
@@ -131,7 +132,8 @@ def _profile(assessment: Assessment) -> list[list[str]]:
         return []
     equal = f" at {profile.equal_words:,} words" if profile.equal_words is not None else ""
     rows = [("source", "documents", "words", f"distinct-2{equal}", f"distinct-3{equal}", "Heaps", "top opening")]
-    for name, found in (("all sources", profile.total), *profile.sources.items()):
+    largest = sorted(profile.sources.items(), key=lambda item: -item[1].words)[:_PROFILED_SOURCES]
+    for name, found in (("all sources", profile.total), *largest):
         shares = [f"{share:.3f}" if (share := found.distinct[n].equal) is not None else "-" for n in (1, 2)]
         heaps = "-" if found.heaps is None else f"{found.heaps.beta:.2f}"
         opening = next((_phrase(item, found.phrases["openings"]) for item in found.phrases["openings"].items), "-")
@@ -141,6 +143,8 @@ def _profile(assessment: Assessment) -> list[list[str]]:
         f"lexical profile by source (distinct: standard error {error} % of it; {profile.signature})",
         *(f"  - {line}" for line in _aligned(rows)),
     ]
+    if len(profile.sources) > len(largest):
+        table.append(f"  - and {count(len(profile.sources) - len(largest), 'smaller source')} (--format json has them)")
     shared = [
         f"  - {_LISTED[name]}: {'; '.join(_phrase(item, phrases) for item in phrases.items[:_TOP_PHRASES])}"
         for name, phrases in profile.total.phrases.items()

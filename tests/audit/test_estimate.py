@@ -12,6 +12,8 @@ from audit import estimate as module
 from audit.config import Config, ScanConfig
 from audit.estimate import Estimate, estimate
 from audit.readers import ShardError
+from audit.sketch_parts import SketchWriter
+from detectors.documents import Documents
 from tests.corpora import texts, write_texts
 
 ROWS = 20_000
@@ -90,3 +92,20 @@ def test_the_column_of_sources_is_read_and_measured_too(tmp_path: Path, name: st
     assert by.findings_bytes > plain.findings_bytes
     with pytest.raises(ShardError, match="no column 'm'"):
         predict(path, by="m")
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_sketches_are_timed_where_a_scan_makes_them(
+    tmp_path: Path, rows: list[str], monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    seen = []
+    update = SketchWriter.update
+
+    def noted(writer: SketchWriter, documents: Documents) -> None:
+        seen.append(len(documents))
+        update(writer, documents)
+
+    monkeypatch.setattr(SketchWriter, "update", noted)
+    settings = ScanConfig(signals=("document",), workers=1, sketches=wanted)
+    found = estimate([str(write(tmp_path / "a.parquet", rows))], Config(scan=settings))
+    assert sum(seen) == (found.sample_rows if wanted else 0)

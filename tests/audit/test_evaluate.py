@@ -97,6 +97,49 @@ def test_a_measure_that_loses_rows_stops_the_scan() -> None:
         run([Liar()], [b"a", b"b"])
 
 
+@dataclass(frozen=True)
+class Doubling(Sizes):
+    """Returns two rows for a piece of a long document."""
+
+    def load(self, device: Device) -> Measure:
+        measure = super().load(device)
+
+        def twice(documents: Documents) -> pa.RecordBatch:
+            found = measure(documents)
+            long = len(documents) == 1 and found.column(0)[0].as_py() > 1000
+            return pa.concat_batches([found, found]) if long else found
+
+        return twice
+
+
+@dataclass(frozen=True)
+class Refusing(Sizes):
+    """Cannot be combined, and says so with an error of foxing's."""
+
+    def combine(self, pieces: pa.RecordBatch, starts: Sequence[int]) -> pa.RecordBatch:
+        raise SignalError("sizes cannot be combined")
+
+
+@dataclass(frozen=True)
+class Failing(Sizes):
+    """Raises when it combines."""
+
+    def combine(self, pieces: pa.RecordBatch, starts: Sequence[int]) -> pa.RecordBatch:
+        raise ValueError("no sum")
+
+
+def test_a_measure_that_doubles_a_piece_stops_the_scan() -> None:
+    with pytest.raises(SignalError, match="returned 2 rows of bytes int64, not 1"):
+        run([Doubling()], [b"a", LONG])
+
+
+def test_what_combining_raises_costs_its_row_unless_the_signal_itself_is_at_fault() -> None:
+    rows = run([Failing()], [b"a", LONG])["sizes"]
+    assert [(valid, error) for _, valid, error in rows] == [(True, None), (False, "ValueError: no sum")]
+    with pytest.raises(SignalError, match="cannot be combined"):
+        run([Refusing()], [b"a", LONG])
+
+
 def test_diversity_of_a_long_document_is_the_mean_of_its_pieces() -> None:
     words = b" ".join(b"%d" % (i * i % 7919) for i in range(300_000))
     edges = cuts(memoryview(words))

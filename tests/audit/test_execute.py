@@ -236,3 +236,24 @@ def test_the_time_of_workers_counts_as_the_runs_own(tmp_path: Path) -> None:
     _, _, used = os.wait4(done.pid, 0)
     done.returncode = 0
     assert used.ru_utime + used.ru_stime > 1.5
+
+
+def test_items_run_again_where_the_server_of_workers_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import multiprocessing.forkserver, os, signal, threading, time\n"
+        "from audit.execute import Process\n"
+        "def nap(number):\n"
+        "    time.sleep(1)\n"
+        "    return number\n"
+        "def end():\n"
+        "    os.kill(multiprocessing.forkserver._forkserver._forkserver_pid, signal.SIGKILL)\n"
+        "if __name__ == '__main__':\n"
+        "    outcomes = Process(2).map(nap, range(4))\n"
+        "    first = next(outcomes)\n"
+        "    threading.Timer(0.5, end).start()\n"
+        "    found = [first, *outcomes]\n"
+        "    print(sorted(outcome.value for outcome in found), [o.error for o in found if o.error])\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[0, 1, 2, 3] []\n", done.stderr

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +17,18 @@ import pyarrow.parquet as pq
 
 WORD = re.compile(r"\w+")
 _FLOOR_DOCUMENTS = 3000
+# Linux takes the resident memory of whoever starts a process for the least peak of that process, so a process of some
+# megabytes stands between this one and the command.
+_BETWEEN = """
+import json, os, sys
+os.set_inheritable(int(sys.argv[1]), False)
+child = os.fork()
+if not child:
+    os.execvp(sys.argv[2], sys.argv[2:])
+_, status, used = os.wait4(child, 0)
+found = [os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]
+os.write(int(sys.argv[1]), json.dumps(found).encode())
+"""
 
 
 @dataclass(frozen=True)
@@ -45,23 +59,28 @@ def run(command: Sequence[str], cores: set[int], environment: dict[str, str] | N
     Raises:
         RuntimeError: it did not exit with 0, with the end of what it said.
     """
+    read, write = os.pipe()
     began = time.monotonic()
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, **(environment or {})},
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
-    )
-    assert process.stdout is not None
-    output = process.stdout.read()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    process.stdout.close()
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)}: exit {process.returncode}: {output[-800:]}")
-    return Ran(used.ru_utime + used.ru_stime, time.monotonic() - began, used.ru_maxrss / 1024, output)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _BETWEEN, str(write), *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **(environment or {})},
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+            pass_fds=[write],
+            check=False,
+        )
+    finally:
+        os.close(write)
+    wall = time.monotonic() - began
+    with os.fdopen(read) as pipe:
+        told = pipe.read()
+    code, cpu_s, rss_mb = json.loads(told) if told else (done.returncode, 0.0, 0.0)
+    if code or not told:
+        raise RuntimeError(f"{' '.join(command)}: exit {code}: {done.stdout[-800:]}")
+    return Ran(cpu_s, wall, rss_mb, done.stdout)
 
 
 def peak_rss_mb() -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.bench.corpora import REPOSITORY
 
-PACKAGES = ("foxing", "numba", "numpy", "pyarrow", "polars", "onnxruntime")
+PACKAGES = ("foxing", "numba", "numpy", "pyarrow", "polars", "onnxruntime", "py3langid")
 
 
 def machine(packages: tuple[str, ...] = PACKAGES) -> dict[str, object]:

@@ -112,6 +112,12 @@ def test_a_run_counts_the_processes_it_waited_for() -> None:
         run([sys.executable, "-c", "raise SystemExit(3)"], {0})
 
 
+def test_a_run_is_not_charged_with_the_memory_of_the_bench() -> None:
+    held = b"x" * 300_000_000
+    assert run([sys.executable, "-c", "pass"], {0}).rss_mb < 100 < len(held) / 1e6
+    assert run([sys.executable, "-c", "b'x' * 300_000_000"], {0}).rss_mb > 280
+
+
 def test_the_table_and_the_cost_of_a_terabyte_follow_from_the_json_alone() -> None:
     given = json.loads(json.dumps(result())), json.loads(json.dumps(peer_result()))
     made = report.summary(*given)

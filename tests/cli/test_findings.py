@@ -121,3 +121,9 @@ def test_parquet_is_not_written_to_a_terminal(foxing: Run, scanned: Path, monkey
 def test_a_column_asked_for_twice_comes_once(foxing: Run, scanned: Path) -> None:
     answer = foxing("findings", scanned, "--columns", "row,row,shard")
     assert answer.code == 0 and list(json.loads(answer.out.splitlines()[0])) == ["row", "shard"]
+
+
+def test_a_binary_field_is_said_to_lie_in_the_files(foxing: Run, scanned: Path) -> None:
+    answer = foxing("findings", scanned, "--columns", "row,near_dup.minhash")
+    assert answer.code == 2 and "findings/near_dup/*/part-*.parquet" in answer.err
+    assert "Did you mean" in foxing("findings", scanned, "--columns", "residue.hit").err

@@ -28,3 +28,8 @@ def test_settings_are_shown_with_their_defaults(foxing: Run) -> None:
 def test_a_typo_names_the_nearest_signal(foxing: Run) -> None:
     answer = foxing("signals", "residu")
     assert answer.code == 2 and "Did you mean 'residue'" in answer.err
+
+
+def test_a_field_that_no_rule_can_read_says_so(foxing: Run) -> None:
+    fields = [line for line in foxing("signals", "near_dup").out.splitlines() if line.startswith("  near_dup.")]
+    assert ["not for rules" in line for line in fields] == ["minhash" in line for line in fields]

@@ -1,4 +1,7 @@
-"""Plain-Python definitions of what the kernels compute: slow, obvious, and written without looking at the tables."""
+"""Plain-Python definitions of what the kernels compute: slow, obvious, and written without looking at the tables.
+
+They are asked for one thing: which code points a newer Python alone may know.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from detectors.unicode_classes import OTHER, class_table, tables_version
 
 MASK = 2**64 - 1
 SINGLE_NAMES = (
@@ -32,8 +37,15 @@ class Word:
     capital: bool
 
 
+def is_later(c: str) -> bool:
+    """Whether only a newer Unicode than that of the stored tables, which this Python has, may know a code point."""
+    return unicodedata.unidata_version != tables_version() and class_table()[ord(c)] == OTHER
+
+
 def kind(c: str) -> str:
     code, category = ord(c), unicodedata.category(c)
+    if is_later(c):
+        return "other"
     if c in "'’":
         return "apostrophe"
     if c in ".…":
@@ -72,7 +84,7 @@ def fold(c: str) -> str:
         return "σ"
     if c == "’":
         return "'"
-    return c.lower() if len(c.lower()) == 1 else c
+    return c.lower() if len(c.lower()) == 1 and not is_later(c) else c
 
 
 def hash_word(folded: str) -> int:

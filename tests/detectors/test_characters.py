@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from detectors.characters import Characters, punctuation_table
+from detectors.characters import Characters
 from detectors.conformance import check_signal
 from detectors.documents import Documents
 from detectors.protocols import Device
+from detectors.unicode_classes import punctuation_table
 from tests.detectors import reference
 from tests.detectors.texts import any_bytes
 
@@ -42,6 +44,14 @@ def test_every_rate_agrees_with_its_definition(texts: list[bytes]) -> None:
 def test_a_frequent_character_is_counted_beyond_the_table_of_logarithms() -> None:
     (found,) = measure([b"a" * 70_000 + b"b" * 70_000])
     assert found["entropy"] == pytest.approx(1.0)
+
+
+def test_threads_that_share_a_measure_do_not_count_for_one_another() -> None:
+    shared, documents = Characters().load(Device.CPU), Documents.from_texts(["漢字カナ été лиса " * 2000] * 10)
+    expected = shared(documents)
+    with ThreadPoolExecutor(4) as threads:
+        assert all(found.equals(expected) for found in threads.map(shared, [documents] * 40))
+    assert shared(documents).equals(expected)
 
 
 def test_no_punctuation_lies_beyond_the_table() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -278,6 +279,18 @@ def test_a_damaged_or_foreign_file_is_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("detectors.benchmark_index._segmentation", lambda: "of another version")
     with pytest.raises(SignalError, match="cuts texts into other words"):
         BenchmarkIndex.from_bytes(whole)
+
+
+def test_no_damage_does_more_than_refuse_a_file() -> None:
+    whole = index_of([text_of(list(range(50))), "été 漢字", None]).to_bytes()
+    random = np.random.default_rng(5)
+    for _ in range(1000):
+        damaged = np.frombuffer(whole, np.uint8).copy()
+        at = random.integers(0, len(whole), 3)
+        damaged[at] ^= np.uint8(1) << random.integers(0, 8, 3, dtype=np.uint8)
+        for written in (damaged.tobytes(), whole[: at[0]]):
+            with suppress(SignalError):  # what is never looked at may be damaged
+                assert BenchmarkIndex.from_bytes(written).to_bytes() == whole
 
 
 def test_settings_name_the_content_of_the_index(leakage: Callable[..., Leakage], tmp_path: Path) -> None:

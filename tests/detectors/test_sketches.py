@@ -350,6 +350,10 @@ def test_damaged_bytes_are_refused(kind: Any) -> None:
     for damaged in (b"", b"PK\x03\x04" + made.to_bytes()[4:], made.to_bytes()[:4] + b"\x09" + made.to_bytes()[5:]):
         with pytest.raises(FindingsError, match="Scan"):
             kind.from_bytes(damaged)
+    if kind in (HyperLogLog, Growth):
+        for damaged in (made.to_bytes()[:5] + b"\x63" + made.to_bytes()[6:], made.to_bytes() + b"\0"):
+            with pytest.raises(FindingsError, match="damaged"):
+                kind.from_bytes(damaged)
     row = sketch(["a b c d e", "a b c d e"])
     full = {Growth: row.growth, LogHistogram: row.lengths["words"], FrequentItems: row.frequent["ngrams_3"]}
     if kind in full:

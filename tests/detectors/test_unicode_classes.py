@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from detectors import unicode_classes
-from detectors.unicode_classes import build_class_table, build_fold_table, class_table, fold_table, tables_version
+from detectors.unicode_classes import (
+    build_class_table,
+    build_fold_table,
+    build_punctuation_table,
+    class_table,
+    fold_table,
+    punctuation_table,
+    tables_version,
+)
 
 
 def test_stored_tables_are_what_the_generator_makes() -> None:
@@ -15,6 +23,7 @@ def test_stored_tables_are_what_the_generator_makes() -> None:
     again = 'python -c "from detectors.unicode_classes import write_tables; write_tables()"'
     assert np.array_equal(class_table(), build_class_table()), again
     assert np.array_equal(fold_table(), build_fold_table()), again
+    assert np.array_equal(punctuation_table(), build_punctuation_table()), again
 
 
 def test_another_unicode_version_changes_no_letter_that_both_know() -> None:
