@@ -52,8 +52,8 @@ class Observer(Protocol):
         """A block of rows."""
         ...
 
-    def update_piece(self, piece: Documents, row: Documents, *, is_last: bool) -> None:
-        """One piece of a long document's text; the pieces come in order, and nothing comes between them."""
+    def update_pieces(self, pieces: Documents, row: Documents, *, is_last: bool) -> None:
+        """Pieces of one long document's text, which come in order; nothing comes between them."""
         ...
 
 
@@ -109,18 +109,18 @@ def _in_pieces(
                 watching.update(documents)
             continue
         found: dict[Signal, list[pa.RecordBatch]] = {signal: [] for signal in chosen}
-        for start, piece in pieces(whole):
+        for firsts, batch in pieces(whole):
             if watching is not None:
-                watching.update_piece(piece, documents, is_last=start == starts[-1])
+                watching.update_pieces(batch, documents, is_last=firsts[-1] == starts[-1])
             for signal in chosen:
                 if signal in results:
                     continue
-                batch, errors = _isolate(_loaded(signal, device), signal, piece)
+                measured, errors = _isolate(_loaded(signal, device), signal, batch)
                 if errors is not None:
-                    results[signal] = batch, errors
+                    results[signal] = _nothing(signal), [next(error for error in errors if error is not None)]
                 else:
-                    _check(signal, batch, 1)
-                    found[signal].append(batch)
+                    _check(signal, measured, len(batch))
+                    found[signal].append(measured)
         for signal in chosen:
             if signal not in results:
                 results[signal] = _combined(signal, found[signal], starts)
@@ -129,7 +129,7 @@ def _in_pieces(
 
 def _combined(signal: Signal, found: list[pa.RecordBatch], starts: list[int]) -> tuple[pa.RecordBatch, Errors]:
     table = pa.Table.from_batches(found).combine_chunks()
-    (batch,) = table.to_batches(max_chunksize=len(found))
+    (batch,) = table.to_batches()
     outcome = attempt(lambda part: cast(Piecewise, signal).combine(part, starts), batch)
     if outcome.value is not None:
         return outcome.value, None

@@ -43,15 +43,19 @@ class SketchWriter:
         """Take in a batch, which holds the raw column `column:BY` where sources come from one."""
         self._state.update(documents, self._sources(documents))
 
-    def update_piece(self, piece: Documents, row: Documents, *, is_last: bool) -> None:
-        """Take in one piece of a long document.
+    def update_pieces(self, pieces: Documents, row: Documents, *, is_last: bool) -> None:
+        """Take in pieces of a long document.
 
         Args:
-            piece: one row; the pieces of a document come in order, and nothing comes between them.
+            pieces: a row each; those of a document come in order, and nothing comes between them.
             row: the whole document, one row with its raw columns.
-            is_last: whether the document ends with this piece.
+            is_last: whether the document ends with the last of these pieces.
         """
-        self._state.update(piece, self._sources(row), ends=np.array([is_last]))
+        ends = np.zeros(len(pieces), np.bool_)
+        ends[-1] = is_last
+        sources = self._sources(row)
+        repeated = None if sources is None else sources.take(pa.array(np.zeros(len(pieces), np.int64)))
+        self._state.update(pieces, repeated, ends=ends)
 
     def _sources(self, documents: Documents) -> pa.Array | None:
         by = self._config.by

@@ -1,16 +1,16 @@
 """Cuts a batch into blocks that stay in cache, and long documents into pieces: cost a byte and memory stay flat.
 
-A document of more than `PIECE_BYTES` bytes is cut after the last ASCII white space in each run of that many bytes;
-where the last 4 KiB of a run have none, before the last character that would be split. Where it is cut depends on its
-bytes alone. A signal that has `combine` (see `detectors.protocols.Piecewise`) and reads nothing but the text or the
-response measures the pieces one by one; every other signal is given the document whole.
+A document of more than `LONG_BYTES` is cut into pieces of at most `PIECE_BYTES`, each after the last ASCII white space
+of such a run; where the last 4 KiB of a run have none, before the last character that would be split. Where it is cut
+depends on its bytes alone. A signal that has `combine` (see `detectors.protocols.Piecewise`) and reads nothing but the
+text or the response measures the pieces, many at a time, as if they were documents; every other signal is given the
+document whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +18,14 @@ import pyarrow as pa
 from detectors.documents import Documents
 from detectors.protocols import Piecewise, Signal
 
-__all__ = ["BLOCK_BYTES", "PIECE_BYTES", "Block", "blocks", "cuts", "cuts_of", "is_piecewise", "pieces"]
+__all__ = ["BLOCK_BYTES", "LONG_BYTES", "PIECE_BYTES", "Block", "blocks", "cuts", "cuts_of", "is_piecewise", "pieces"]
 
 BLOCK_BYTES = 2 << 20
 """Documents are measured together until they hold this much text: their views then fit in the cache of a core."""
-PIECE_BYTES = 1 << 20
+LONG_BYTES = 1 << 20
+"""Documents of more bytes are measured in pieces."""
+PIECE_BYTES = 1 << 17
+"""Tables over the words of one piece stay in the cache of a core; those over a whole book do not."""
 _LOOK_BACK = 4096
 _WHITE = b" \t\n\r\v\f"
 
@@ -48,13 +51,13 @@ def blocks(documents: Documents) -> Iterator[Block]:
     ends = np.cumsum(sizes)
     first, n = 0, len(documents)
     while first < n:
-        if sizes[first] > PIECE_BYTES:
+        if sizes[first] > LONG_BYTES:
             yield Block(documents.slice(first, 1), is_long=True)
             first += 1
             continue
         before = int(ends[first - 1]) if first else 0
         end = max(first + 1, int(np.searchsorted(ends, before + BLOCK_BYTES, side="right")))
-        long = np.flatnonzero(sizes[first:end] > PIECE_BYTES)
+        long = np.flatnonzero(sizes[first:end] > LONG_BYTES)
         if len(long):
             end = first + int(long[0])
         whole = first == 0 and end == n
@@ -70,7 +73,7 @@ def is_piecewise(signal: Signal) -> bool:
 def cuts(text: memoryview) -> list[int]:
     """Offsets at which a document is cut, from 0 to its length."""
     found = [0]
-    while len(text) - found[-1] > PIECE_BYTES:
+    while len(text) > LONG_BYTES and len(text) - found[-1] > PIECE_BYTES:
         start = found[-1]
         stop = start + PIECE_BYTES
         tail = bytes(text[stop - _LOOK_BACK : stop])
@@ -91,10 +94,13 @@ def cuts_of(documents: Documents) -> list[int]:
     return cuts(documents.data[first:end].data)
 
 
-def pieces(documents: Documents) -> Iterator[tuple[int, Documents]]:
-    """The pieces of a single document, each as a batch of its own, with the byte where it starts. Nothing is copied."""
+def pieces(documents: Documents) -> Iterator[tuple[list[int], Documents]]:
+    """The pieces of a single document in batches of about `BLOCK_BYTES`, with the bytes where they start. No copy."""
     first, data, edges = int(documents.offsets[0]), documents.data, cuts_of(documents)
-    for start, stop in pairwise(edges):
-        offsets = np.array([first + start, first + stop], np.int64)
-        text = pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
-        yield start, Documents(pa.record_batch({"text": text}))
+    at_once = max(1, BLOCK_BYTES // PIECE_BYTES)
+    for at in range(0, len(edges) - 1, at_once):
+        part = edges[at : at + at_once + 1]
+        offsets = np.array(part, np.int64) + first
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+        text = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(part) - 1, buffers)
+        yield part[:-1], Documents(pa.record_batch({"text": text}))

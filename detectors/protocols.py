@@ -86,7 +86,7 @@ class Pinned(Protocol):
 class Piecewise(Protocol):
     """A signal that says what its measures of the pieces of a long document come to; optional.
 
-    A scan cuts documents of more than `detectors.pieces.PIECE_BYTES` into pieces (at white space, where there is any),
+    A scan cuts documents of more than `detectors.pieces.LONG_BYTES` into pieces (at white space, where there is any),
     measures these as documents of their own and combines them, so that memory and cost a byte stay flat. A signal
     without `combine` is given such a document whole.
     """

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -14,7 +16,7 @@ from detectors.diversity import Diversity
 from detectors.document import Document
 from detectors.documents import Documents
 from detectors.errors import SignalError
-from detectors.pieces import PIECE_BYTES, cuts
+from detectors.pieces import LONG_BYTES, cuts
 from detectors.protocols import Device, Measure, Signal
 
 SCHEMA = pa.schema([pa.field("bytes", pa.int64())])
@@ -69,7 +71,7 @@ def run(signals: Sequence[Signal], texts: list[bytes | None]) -> dict[str, list[
     return rows
 
 
-LONG = b"word " * (PIECE_BYTES // 5 + 1000)
+LONG = b"word " * (LONG_BYTES // 5 + 1000)
 
 
 def test_rows_come_in_order_whatever_their_length() -> None:
@@ -99,14 +101,14 @@ def test_a_measure_that_loses_rows_stops_the_scan() -> None:
 
 @dataclass(frozen=True)
 class Doubling(Sizes):
-    """Returns two rows for a piece of a long document."""
+    """Returns two rows for each piece of a long document."""
 
     def load(self, device: Device) -> Measure:
         measure = super().load(device)
 
         def twice(documents: Documents) -> pa.RecordBatch:
             found = measure(documents)
-            long = len(documents) == 1 and found.column(0)[0].as_py() > 1000
+            long = found.column(0)[0].as_py() > 1000
             return pa.concat_batches([found, found]) if long else found
 
         return twice
@@ -129,7 +131,7 @@ class Failing(Sizes):
 
 
 def test_a_measure_that_doubles_a_piece_stops_the_scan() -> None:
-    with pytest.raises(SignalError, match="returned 2 rows of bytes int64, not 1"):
+    with pytest.raises(SignalError, match="returned 18 rows of bytes int64, not 9"):
         run([Doubling()], [b"a", LONG])
 
 
@@ -143,14 +145,13 @@ def test_what_combining_raises_costs_its_row_unless_the_signal_itself_is_at_faul
 def test_diversity_of_a_long_document_is_the_mean_of_its_pieces() -> None:
     words = b" ".join(b"%d" % (i * i % 7919) for i in range(300_000))
     edges = cuts(memoryview(words))
-    assert len(edges) == 3
+    assert len(edges) > 10
     batch = Documents(pa.record_batch({"text": pa.array([words], pa.large_binary())}))
     (whole,) = measure_blocks([Diversity()], batch, Device.CPU)
-    halves = Documents.from_texts([words[: edges[1]], words[edges[1] :]])
-    parts = Diversity().load(Device.CPU)(halves)
+    parts = Diversity().load(Device.CPU)(Documents.from_texts([words[a:b] for a, b in pairwise(edges)]))
     counts = parts.column("words").to_pylist()
     found = whole.found.to_pylist()[0]
     assert found["words"] == sum(counts) == 300_000
     for name in ("ttr", "mattr", "mtld", "hdd", "yule_k", "distinct_3", "dup_5gram"):
-        a, b = parts.column(name).to_pylist()
-        assert found[name] == pytest.approx((a * counts[0] + b * counts[1]) / sum(counts), rel=1e-5), name
+        expected = np.average(np.array(parts.column(name).to_pylist()), weights=counts)
+        assert found[name] == pytest.approx(expected, rel=1e-5), name

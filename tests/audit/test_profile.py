@@ -170,8 +170,8 @@ def test_pieces_of_a_long_document_count_as_one(tmp_path: Path) -> None:
     path = part_path(tmp_path, sketches.name, "a", 0)
     writer = SketchWriter(path, PartIdentity(sketches.name, 1, {}, 17, "", "", 0, 1), sketches)
     whole = Documents(pa.record_batch({"text": ["one two three. four five"], "column:site": ["web"]}))
-    for text, is_last in (("one two three. ", False), ("four five", True)):
-        writer.update_piece(Documents.from_texts([text]), whole, is_last=is_last)
+    for texts, is_last in ((["one two ", "three. "], False), (["four five"], True)):
+        writer.update_pieces(Documents.from_texts([*texts]), whole, is_last=is_last)
     writer.close()
     (found,) = read_sketches(path, ["source", "documents", "words", "bytes"]).to_pylist()
     assert found == {"source": "web", "documents": 1, "words": 5, "bytes": 24}

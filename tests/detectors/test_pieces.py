@@ -22,6 +22,7 @@ from detectors.words import segment
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "LONG_BYTES", 64)
     monkeypatch.setattr(pieces, "PIECE_BYTES", 64)
     monkeypatch.setattr(pieces, "BLOCK_BYTES", 200)
     monkeypatch.setattr(pieces, "_LOOK_BACK", 16)
@@ -108,5 +109,13 @@ def test_views_of_a_piece_are_those_of_its_bytes() -> None:
     batch = pa.record_batch({"text": pa.array([b"skipped", raw], pa.large_binary())})
     long = Documents(batch).slice(1, 1)
     found = list(pieces.pieces(long))
-    assert [start for start, _ in found] == cuts(memoryview(raw))[:-1]
-    assert sum(len(piece.words) for _, piece in found) == 300_000
+    assert [start for starts, _ in found for start in starts] == cuts(memoryview(raw))[:-1]
+    assert sum(len(batch.words) for _, batch in found) == 300_000
+    assert all(len(starts) == len(batch) for starts, batch in found)
+    assert b"".join(text for _, batch in found for text in batch.batch.column("text").to_pylist()) == raw
+
+
+def test_a_document_is_cut_only_when_it_is_long() -> None:
+    assert cuts(memoryview(b"x " * (pieces.LONG_BYTES // 2))) == [0, pieces.LONG_BYTES]
+    edges = cuts(memoryview(b"x " * (pieces.LONG_BYTES // 2 + 1)))
+    assert max(b - a for a, b in pairwise(edges)) <= pieces.PIECE_BYTES
