@@ -107,7 +107,7 @@ def _measure(
     for document in range(types.size):
         longest = max(longest, doc_offsets[document + 1] - doc_offsets[document])
         most = max(most, types[document])
-    spectrum = np.zeros(longest + 1, np.int32)
+    spectrum, ratios = np.zeros(longest + 1, np.int32), np.zeros(longest + 1)
     logs, squares_of_logs = _sums_of_logs(most)
     base = 0
     for document in range(types.size):
@@ -125,7 +125,7 @@ def _measure(
         highest = _frequency_spectrum(occurrences[base : base + v], spectrum)
         base += v
         if n >= draws:
-            out[4, document] = _expected_types(spectrum, highest, n, draws) / draws
+            out[4, document] = _expected_types(spectrum, highest, n, draws, ratios) / draws
         squares = 0
         for f in range(1, highest + 1):
             squares += f * f * int(spectrum[f])
@@ -242,13 +242,15 @@ def _frequency_spectrum(occurrences: I32, spectrum: I32) -> int:
 
 
 @bare
-def _expected_types(spectrum: I32, highest: int, words: int, draws: int) -> float:
-    # absent = C(words - f, draws) / C(words, draws), from f - 1 to f by one factor.
+def _expected_types(spectrum: I32, highest: int, words: int, draws: int, ratios: F64) -> float:
+    # absent = C(words - f, draws) / C(words, draws), from f - 1 to f by one factor. None of these waits for another.
+    for f in range(1, highest + 1):
+        ratios[f] = max(0, words - draws - f + 1) / (words - f + 1)
     expected, absent = 0.0, 1.0
     for f in range(1, highest + 1):
-        absent *= max(0, words - draws - f + 1) / (words - f + 1)
-        if spectrum[f]:
-            expected += spectrum[f] * (1 - absent)
+        absent *= ratios[np.uint64(f)]
+        if spectrum[np.uint64(f)]:
+            expected += spectrum[np.uint64(f)] * (1 - absent)
     return expected
 
 

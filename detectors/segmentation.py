@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.jit import bare, compiled, inlined, load8, trailing_zeros
+from detectors.ngrams import BASE
 from detectors.simd import count_ones, lead_mask, text_masks
 from detectors.unicode_classes import (
     APOSTROPHE,
@@ -48,7 +49,7 @@ _SEED = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER = np.uint64(0xD6E8FEB86659FD93)
 _FINAL = np.uint64(0xFF51AFD7ED558CCD)
 
-_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_ALL, _ONE = np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64(1)
 _BLOCK = 64
 
 # What stands between two words, as far as sentences care.
@@ -349,15 +350,16 @@ def segment_documents(
     document: int,
     doc_offsets: I64,
     word: int,
-    outputs: tuple[I64, I64, U64, I32, U8],
+    outputs: tuple[I64, I64, U64, I32, U8, U64],
     padded: U8,
 ) -> int:
     """Segment documents from `document` on while their words are sure to fit; return the first that was not done.
 
-    `doc_offsets[d + 1]` is written for each document done. `outputs` are start, end, hash, characters, flags;
-    `padded` is room for 64 bytes.
+    `doc_offsets[d + 1]` is written for each document done. `outputs` are start, end, hash, characters, flags
+    and, one longer, the prefix polynomial of `detectors.ngrams`; `padded` is room for 64 bytes.
     """
-    starts, ends, hashes, lengths, flags = outputs
+    starts, ends, hashes, lengths, flags, prefix = outputs
+    running = prefix[word]
     while document < offsets.size - 1:
         at, end = offsets[document], offsets[document + 1]
         # No two words are shorter together than two bytes and a separator, or a byte and a three-byte character.
@@ -401,6 +403,8 @@ def segment_documents(
                     starts[slot], ends[slot], hashes[slot] = start, place, _plain_hash(data, start, place)
                     lengths[slot] = place - start
                     flags[slot] = _flags_of(gap, kind, after_initial)
+                    running = running * BASE + hashes[slot]
+                    prefix[slot + _ONE] = running
                     gap, after_initial = 0, kind == UPPER and place == start + 1
                     word += 1
                     start, after = -1, place
@@ -427,6 +431,8 @@ def segment_documents(
                     if characters:
                         starts[word], ends[word], hashes[word], lengths[word] = at, stop, code, characters
                         flags[word] = _flags_of(gap, kind, after_initial)
+                        running = running * BASE + code
+                        prefix[np.uint64(word + 1)] = running
                         gap, after_initial = 0, kind == UPPER and characters == 1
                         word += 1
                     at = after = stop
@@ -438,6 +444,8 @@ def segment_documents(
             gap = _gap_after(data, classes, gap, after, start)
             starts[word], ends[word], hashes[word] = start, end, _plain_hash(data, start, end)
             lengths[word], flags[word] = end - start, _flags_of(gap, kind, after_initial)
+            running = running * BASE + hashes[word]
+            prefix[word + 1] = running
             word += 1
         document += 1
         doc_offsets[document] = word

@@ -35,7 +35,6 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.jit import read_only
-from detectors.ngrams import prefix_hashes
 from detectors.segmentation import CAPITAL, SENTENCE_START, encoded_folds, segment_documents
 from detectors.unicode_classes import class_table
 from detectors.vocabulary import Links, link
@@ -60,6 +59,7 @@ class Words:
         hashes: uint64[m]; of the folded word, see the module. Depends on nothing but the word.
         characters: int32[m]; code points in the span.
         flags: uint8[m]; `SENTENCE_START` on the first word of a sentence, `CAPITAL` where it begins with one.
+        prefix: uint64[m + 1]; from which `detectors.ngrams.ngram_hash` makes the hash of any n-gram.
     """
 
     doc_offsets: I64
@@ -68,6 +68,7 @@ class Words:
     hashes: U64
     characters: I32
     flags: U8
+    prefix: U64
 
     def __len__(self) -> int:
         """Number of words, m."""
@@ -99,11 +100,6 @@ class Words:
         return self.links.types
 
     @cached_property
-    def prefix(self) -> U64:
-        """uint64[m + 1]: from which `detectors.ngrams.ngram_hash` makes the hash of any n-gram."""
-        return read_only(prefix_hashes(self.hashes))
-
-    @cached_property
     def sentence_starts(self) -> I64:
         """int64[s]: positions in the word arrays where sentences start, all documents."""
         return np.flatnonzero(self.flags & SENTENCE_START)
@@ -126,10 +122,12 @@ def segment(data: U8, offsets: I64) -> Words:
     size = int(offsets[-1] - offsets[0]) // 4 + 16
     start, end = np.empty(size, np.int64), np.empty(size, np.int64)
     hashes, characters, flags = np.empty(size, np.uint64), np.empty(size, np.int32), np.empty(size, np.uint8)
+    prefix = np.empty(size + 1, np.uint64)
+    prefix[0] = 0
     done, m, classes, folds = 0, 0, class_table(), encoded_folds()
     padded = np.zeros(64, np.uint8)
     while True:
-        outputs = start, end, hashes, characters, flags
+        outputs = start, end, hashes, characters, flags, prefix
         done = segment_documents(data, offsets, classes, folds, done, doc_offsets, m, outputs, padded)
         m = int(doc_offsets[done])
         if done == len(offsets) - 1:
@@ -138,6 +136,7 @@ def segment(data: U8, offsets: I64) -> Words:
         size = max(2 * size, m + (int(offsets[done + 1] - offsets[done]) + 1) // 2)
         start, end, hashes = _larger(start, m, size), _larger(end, m, size), _larger(hashes, m, size)
         characters, flags = _larger(characters, m, size), _larger(flags, m, size)
+        prefix = _larger(prefix, m + 1, size + 1)
     return Words(
         read_only(doc_offsets),
         read_only(start[:m]),
@@ -145,6 +144,7 @@ def segment(data: U8, offsets: I64) -> Words:
         read_only(hashes[:m]),
         read_only(characters[:m]),
         read_only(flags[:m]),
+        read_only(prefix[: m + 1]),
     )
 
 

@@ -44,7 +44,7 @@ class Stages:
 def stages(path: Path, config: Config) -> tuple[dict[str, float], int]:
     """ns a byte of every stage of a scan of one file in this process, in the order of work, and the bytes of text.
 
-    Views of words are asked for in turn (words, ids and links, prefix hashes) and what else signals share is charged
+    Views of words are asked for in turn (words, ids and links) and what else signals share is charged
     to the first of them that asks. `findings` is the writing of parts.
     """
     signals = build_signals(config)
@@ -91,8 +91,6 @@ def _measure(
                 words = block.documents.words
             with found.clock("links"):
                 words.previous  # noqa: B018 - computed when first asked for
-            with found.clock("prefix"):
-                words.prefix  # noqa: B018
         with found.clock("sketches"):
             sketches.update(block.documents)
         for signal in signals:

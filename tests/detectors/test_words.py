@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from detectors.documents import Documents
+from detectors.ngrams import prefix_hashes
 from detectors.unicode_classes import class_table, fold_table
 from detectors.words import CAPITAL, SENTENCE_START, Words, segment
 from tests.detectors import reference
@@ -208,3 +209,9 @@ def test_words_are_read_only() -> None:
     for array in (words.doc_offsets, words.start, words.hashes, words.flags, words.ids, words.previous):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
+
+
+@given(batches)
+def test_the_prefix_polynomial_is_that_of_the_hashes(texts: list[bytes | None]) -> None:
+    words = Documents.from_texts([*texts]).words
+    assert words.prefix.tolist() == prefix_hashes(words.hashes).tolist()
