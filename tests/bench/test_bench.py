@@ -61,7 +61,7 @@ def test_every_stage_has_its_own_figure(data: Path) -> None:
     assert source is not None
     found, size = stages(source, LIGHT)
     assert size == corpora.text_bytes(source)
-    assert list(found)[:5] == ["decode", "blocks", "words", "links", "prefix"]
+    assert list(found)[:5] == ["decode", "blocks", "words", "links", "sketches"]
     assert {"sketches", "document", "findings"} <= set(found) and all(value > 0 for value in found.values())
 
 
