@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-WIDTH = 140
+WIDTH = 200
 
 
 def tour(foxing: str) -> str:
