@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from audit.findings import FailedShard, Findings
+    from audit.profile import Profile
 
 __all__ = [
     "Assessment",
@@ -124,6 +125,7 @@ class Assessment:
         signals: names of the signals that measured.
         strict: whether FX101 was judged by the upper end of its interval.
         signature: of findings and rules.
+        profile: the lexical profile of the corpus; None where it was not asked for, or not sketched.
     """
 
     results: tuple[Result, ...]
@@ -134,6 +136,7 @@ class Assessment:
     signals: tuple[str, ...]
     strict: bool
     signature: str
+    profile: Profile | None = None
 
     @property
     def over(self) -> tuple[Result, ...]:

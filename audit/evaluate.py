@@ -103,13 +103,14 @@ def _in_pieces(
     for reads, whole in (("text", documents), ("response", documents.response)):
         watching = observer if reads == "text" else None
         chosen = [signal for signal in signals if is_piecewise(signal) and signal.reads == (reads,)]
-        starts = cuts_of(whole)[:-1] if chosen or watching else []
+        edges = cuts_of(whole) if chosen or watching else []
+        starts = edges[:-1]
         if len(starts) < 2:
             if watching is not None:
                 watching.update(documents)
             continue
         found: dict[Signal, list[pa.RecordBatch]] = {signal: [] for signal in chosen}
-        for firsts, batch in pieces(whole):
+        for firsts, batch in pieces(whole, edges):
             if watching is not None:
                 watching.update_pieces(batch, documents, is_last=firsts[-1] == starts[-1])
             for signal in chosen:

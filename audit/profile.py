@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audit.assess import Assessment
 from audit.parts import part_path, read_identity
 from audit.signature import config_hash
 from audit.sketch_parts import read_sketches
@@ -30,12 +28,10 @@ __all__ = [
     "Heaps",
     "Phrases",
     "Profile",
-    "ProfiledAssessment",
     "SourceProfile",
     "corpus_profile",
     "distinct_at",
     "fit_heaps",
-    "profiled",
 ]
 
 PROFILE_VERSION = 1
@@ -145,23 +141,6 @@ class Profile:
     sources: Mapping[str, SourceProfile]
     apart: int
     equal_words: int | None
-
-
-@dataclass(frozen=True)
-class ProfiledAssessment(Assessment):
-    """An assessment with the lexical profile of its corpus; None where the corpus was not sketched."""
-
-    profile: Profile | None = None
-
-
-def profiled(assessment: Assessment, findings: Findings) -> ProfiledAssessment:
-    """The assessment together with the profile of the same findings.
-
-    Raises:
-        FindingsError: see `corpus_profile`.
-    """
-    fields = {spec.name: getattr(assessment, spec.name) for spec in dataclasses.fields(Assessment)}
-    return ProfiledAssessment(**fields, profile=corpus_profile(findings))
 
 
 def corpus_profile(findings: Findings) -> Profile | None:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.jit import bare, compiled, load8, read_only
-from detectors.segmentation import CAPITAL, INVALID, decode
+from detectors.segmentation import INVALID, decode
+from detectors.sentences import CAPITAL
 from detectors.simd import count_ones, high_mask
 from detectors.unicode_classes import LOWER, NEWLINE, SPACE, UPPER
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from detectors.arrays import float_arrays
+from detectors.arrays import float_arrays, weighted_means
 from detectors.documents import Documents
 from detectors.protocols import Device, Measure
 
@@ -70,19 +70,14 @@ class Characters:
                 _share(found.spaces, found.characters),
                 _share(found.beyond, found.characters),
             ]
-            return _batch(self.schema, found.characters, columns)
+            return _batch(self.schema, found.characters, np.stack(columns))
 
         return measure
 
     def combine(self, pieces: pa.RecordBatch, starts: Sequence[int]) -> pa.RecordBatch:
         """Characters added up; of all else the mean over the pieces that have it, weighted by their characters."""
         weights = np.asarray(pieces.column("characters"), np.float64)
-        columns = []
-        for name in _FIELDS:
-            values = np.asarray(pieces.column(name).cast(pa.float64()).fill_null(np.nan))
-            known = ~np.isnan(values) & (weights > 0)
-            columns.append(np.array([np.average(values[known], weights=weights[known]) if known.any() else np.nan]))
-        return _batch(self.schema, np.array([int(weights.sum())]), columns)
+        return _batch(self.schema, np.array([int(weights.sum())]), weighted_means(pieces, list(_FIELDS), weights))
 
 
 def _share(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -90,7 +85,9 @@ def _share(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDA
 
 
 def _batch(
-    schema: pa.Schema, characters: npt.NDArray[np.int64], columns: Sequence[npt.NDArray[np.float64]]
+    schema: pa.Schema,
+    characters: npt.NDArray[np.int64],
+    values: npt.NDArray[np.float64],
 ) -> pa.RecordBatch:
-    shares = float_arrays(np.stack(columns), np.ones(len(characters), np.bool_))
+    shares = float_arrays(values, np.ones(len(characters), np.bool_))
     return pa.record_batch([pa.array(characters.astype(np.int64)), *shares], schema=schema)

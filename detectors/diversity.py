@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from detectors.arrays import float_arrays
+from detectors.arrays import float_arrays, weighted_means
 from detectors.documents import Documents
 from detectors.errors import ConfigError
 from detectors.protocols import Device, Measure
@@ -118,12 +118,8 @@ class Diversity:
     def combine(self, pieces: pa.RecordBatch, starts: Sequence[int]) -> pa.RecordBatch:
         """Words added up; of all else the mean over the pieces that have it, weighted by their words."""
         words = np.asarray(pieces.column("words"), np.float64)
-        means = []
-        for name in self.schema.names[1:]:
-            values = np.asarray(pieces.column(name).cast(pa.float64()).fill_null(np.nan))
-            known = ~np.isnan(values) & (words > 0)
-            means.append(np.average(values[known], weights=words[known]) if known.any() else np.nan)
-        arrays = float_arrays(np.array(means)[:, None], np.ones(1, np.bool_))
+        means = weighted_means(pieces, self.schema.names[1:], words)
+        arrays = float_arrays(means, np.ones(1, np.bool_))
         return pa.record_batch([pa.array([int(words.sum())], pa.int32()), *arrays], schema=self.schema)
 
     def _compression_ratios(self, documents: Documents, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

@@ -9,7 +9,7 @@ document whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,12 +94,17 @@ def cuts_of(documents: Documents) -> list[int]:
     return cuts(documents.data[first:end].data)
 
 
-def pieces(documents: Documents) -> Iterator[tuple[list[int], Documents]]:
-    """The pieces of a single document in batches of about `BLOCK_BYTES`, with the bytes where they start. No copy."""
-    first, data, edges = int(documents.offsets[0]), documents.data, cuts_of(documents)
+def pieces(documents: Documents, edges: Sequence[int]) -> Iterator[tuple[list[int], Documents]]:
+    """The pieces of a single document in batches of about `BLOCK_BYTES`, with the bytes where they start. No copy.
+
+    Args:
+        documents: one row.
+        edges: where it is cut, of `cuts_of`.
+    """
+    first, data = int(documents.offsets[0]), documents.data
     at_once = max(1, BLOCK_BYTES // PIECE_BYTES)
     for at in range(0, len(edges) - 1, at_once):
-        part = edges[at : at + at_once + 1]
+        part = list(edges[at : at + at_once + 1])
         offsets = np.array(part, np.int64) + first
         buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
         text = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(part) - 1, buffers)

@@ -7,16 +7,15 @@ Written as portable vector code, as `detectors.simd` is. Bit i of a mask speaks 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.extending import intrinsic
 
 from detectors.jit import inlined
+from detectors.simd import between, load_block, mask_of, splat
 
 __all__ = ["OTHER_SCRIPTS", "residue_masks"]
 
@@ -25,41 +24,21 @@ U8 = npt.NDArray[np.uint8]
 OTHER_SCRIPTS = frozenset((*range(0xD0, 0xE1), *range(0xE8, 0xF0)))
 """Bytes that make a document one of another script: the first ones of Cyrillic, Arabic, Devanagari, Thai, Hangul."""
 
-_WIDTH = 64
-_BYTES = ir.VectorType(ir.IntType(8), _WIDTH)
-
-
-def _splat(value: int) -> ir.Constant:
-    return ir.Constant(_BYTES, [value] * _WIDTH)
-
-
-def _among(builder, block, first, count):  # type: ignore[no-untyped-def]
-    return builder.icmp_unsigned("<", builder.sub(block, _splat(first)), _splat(count))
-
-
-def _mask(builder, lanes):  # type: ignore[no-untyped-def]
-    if sys.byteorder == "big":
-        order = ir.Constant(ir.VectorType(ir.IntType(32), _WIDTH), list(range(_WIDTH))[::-1])
-        lanes = builder.shuffle_vector(lanes, lanes, order)
-    return builder.bitcast(lanes, ir.IntType(64))
-
 
 def _template(typing_context, array, at):  # type: ignore[no-untyped-def]
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        view = context.make_array(signature.args[0])(context, builder, arguments[0])
-        address = builder.gep(view.data, [arguments[1]], inbounds=True)
-        block = builder.load(builder.bitcast(address, _BYTES.as_pointer()), align=1)
+        block = load_block(context, builder, signature.args[0], *arguments)
         return context.make_tuple(builder, signature.return_type, _masks_of(builder, block))
 
     return types.UniTuple(types.uint64, 4)(array, types.int64), generate
 
 
 def _masks_of(builder, block):  # type: ignore[no-untyped-def]
-    stops = builder.or_(_among(builder, block, ord("!"), 1), _among(builder, block, ord(":"), 1))
-    digits = _among(builder, block, ord("0"), 10)
-    letters = _among(builder, builder.or_(block, _splat(0x20)), ord("n"), 1)
-    scripts = builder.or_(_among(builder, block, 0xD0, 0x11), _among(builder, block, 0xE8, 8))
-    return [_mask(builder, lanes) for lanes in (stops, digits, letters, scripts)]
+    stops = builder.or_(between(builder, block, ord("!"), 1), between(builder, block, ord(":"), 1))
+    digits = between(builder, block, ord("0"), 10)
+    letters = between(builder, builder.or_(block, splat(0x20)), ord("n"), 1)
+    scripts = builder.or_(between(builder, block, 0xD0, 0x11), between(builder, block, 0xE8, 8))
+    return [mask_of(builder, lanes) for lanes in (stops, digits, letters, scripts)]
 
 
 # numba.extending.intrinsic is typed as what it wraps, not as what a kernel calls.

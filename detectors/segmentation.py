@@ -9,36 +9,28 @@ import numpy.typing as npt
 
 from detectors.jit import bare, compiled, inlined, load8, trailing_zeros
 from detectors.ngrams import BASE
+from detectors.sentences import ENDED, flags_of, gap_after, gap_with
 from detectors.simd import count_ones, lead_mask, text_masks
 from detectors.unicode_classes import (
     APOSTROPHE,
     EMOJI,
-    EXCLAMATION,
-    FULL_STOP,
     IGNORED,
     LETTER,
-    LOWER,
     MARK,
-    NEWLINE,
-    PERIOD,
     REGIONAL,
     SINGLE,
-    SPACE,
     SYMBOL,
     UPPER,
     fold_table,
 )
 
-__all__ = ["CAPITAL", "INVALID", "SENTENCE_START", "count_characters", "decode", "segment_documents"]
+__all__ = ["INVALID", "count_characters", "decode", "encoded_folds", "segment_documents"]
 
 U8 = npt.NDArray[np.uint8]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
-
-SENTENCE_START = 1
-CAPITAL = 2
 
 INVALID = 0xD800
 """What a byte that is not part of valid UTF-8 decodes to: a surrogate, which separates words."""
@@ -51,13 +43,6 @@ _FINAL = np.uint64(0xFF51AFD7ED558CCD)
 
 _ALL, _ONE = np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64(1)
 _BLOCK = 64
-
-# What stands between two words, as far as sentences care.
-_STOPPED = 1
-_SPACED = 2
-_BROKEN = 4
-_ENDED = 8
-_EXCLAIMED = 16
 
 
 @inlined
@@ -289,58 +274,6 @@ def _single_hash(data: U8, at: int, width: int) -> np.uint64:
     return state ^ (state >> np.uint64(32))
 
 
-def _between(gap: int, kind: int) -> int:
-    """What the separators since the last word come to when one of class `kind` is added."""
-    if kind == SPACE:
-        return gap | _SPACED if gap & _STOPPED else gap
-    if kind == NEWLINE:
-        return gap | (_ENDED if gap & _BROKEN else _BROKEN)
-    if kind == PERIOD:
-        return gap | _STOPPED
-    if kind == EXCLAMATION:
-        return gap | _STOPPED | _EXCLAIMED
-    if kind == FULL_STOP:
-        return gap | _ENDED
-    return gap
-
-
-def _flag(gap: int, kind: int, after_initial: int) -> int:
-    """Flags of a word that begins with class `kind` after the separators `gap`."""
-    capital = CAPITAL if kind == UPPER else 0
-    if gap & _ENDED:
-        return capital | SENTENCE_START
-    if kind == LOWER:
-        return capital
-    stopped = gap & _SPACED and not (after_initial and not gap & _EXCLAIMED)
-    return capital | (SENTENCE_START if gap & _BROKEN or stopped else 0)
-
-
-# As tables: what stands between two words is hard to guess, and a wrong guess costs more than a look.
-_GAPS = np.array([[_between(gap, kind) for kind in range(16)] for gap in range(32)], np.uint8).ravel()
-_FLAGS = np.array(
-    [[[_flag(gap, kind, initial) for initial in range(2)] for kind in range(16)] for gap in range(32)], np.uint8
-).ravel()
-
-
-@inlined
-def _gap_with(gap: int, kind: int) -> int:
-    return int(_GAPS[np.uint64(gap << 4 | kind)])
-
-
-@inlined
-def _gap_after(data: U8, classes: U8, gap: int, at: int, end: int) -> int:
-    """What the separators come to when the ASCII bytes `[at, end)` are added."""
-    while at < end:
-        gap = _gap_with(gap, int(classes[np.uint64(data[np.uint64(at)])]))
-        at += 1
-    return gap
-
-
-@inlined
-def _flags_of(gap: int, kind: int, after_initial: bool) -> int:
-    return int(_FLAGS[np.uint64((gap << 4 | kind) << 1 | np.int64(after_initial))])
-
-
 @bare
 def segment_documents(
     data: U8,
@@ -366,7 +299,7 @@ def segment_documents(
         if word + (end - at + 1) // 2 > starts.size:
             break
         # `after`: the byte after the last word or separator; `start`: of the plain word that is open, or -1.
-        gap, after_initial, after, start = _ENDED, False, at, -1
+        gap, after_initial, after, start = ENDED, False, at, -1
         while at < end:
             if at + _BLOCK <= data.size:
                 plain, high, apostrophes = text_masks(data, at)
@@ -398,11 +331,11 @@ def segment_documents(
                     continue
                 if start >= 0 and (odd >> shift) & np.uint64(1) == 0:
                     kind = int(classes[np.uint64(data[np.uint64(start)])])
-                    gap = _gap_after(data, classes, gap, after, start)
+                    gap = gap_after(data, classes, gap, after, start)
                     slot = np.uint64(word)
                     starts[slot], ends[slot], hashes[slot] = start, place, _plain_hash(data, start, place)
                     lengths[slot] = place - start
-                    flags[slot] = _flags_of(gap, kind, after_initial)
+                    flags[slot] = flags_of(gap, kind, after_initial)
                     running = running * BASE + hashes[slot]
                     prefix[slot + _ONE] = running
                     gap, after_initial = 0, kind == UPPER and place == start + 1
@@ -411,7 +344,7 @@ def segment_documents(
                     continue
                 # Beyond ASCII: one character after the other, then a block from where ASCII begins again.
                 at = start if start >= 0 else place
-                gap = _gap_after(data, classes, gap, after, at)
+                gap = gap_after(data, classes, gap, after, at)
                 start = -1
                 while True:
                     point, width = decode(data, at, end)
@@ -427,10 +360,10 @@ def segment_documents(
                         stop, characters, code = _lone_word(data, classes, folds, at, end)
                     else:
                         stop, characters, code = at + width, 0, np.uint64(0)
-                        gap = _gap_with(gap, kind)
+                        gap = gap_with(gap, kind)
                     if characters:
                         starts[word], ends[word], hashes[word], lengths[word] = at, stop, code, characters
-                        flags[word] = _flags_of(gap, kind, after_initial)
+                        flags[word] = flags_of(gap, kind, after_initial)
                         running = running * BASE + code
                         prefix[np.uint64(word + 1)] = running
                         gap, after_initial = 0, kind == UPPER and characters == 1
@@ -441,9 +374,9 @@ def segment_documents(
                 break
         if start >= 0:
             kind = int(classes[data[start]])
-            gap = _gap_after(data, classes, gap, after, start)
+            gap = gap_after(data, classes, gap, after, start)
             starts[word], ends[word], hashes[word] = start, end, _plain_hash(data, start, end)
-            lengths[word], flags[word] = end - start, _flags_of(gap, kind, after_initial)
+            lengths[word], flags[word] = end - start, flags_of(gap, kind, after_initial)
             running = running * BASE + hashes[word]
             prefix[word + 1] = running
             word += 1

@@ -27,17 +27,20 @@ _BYTES = ir.VectorType(ir.IntType(8), _WIDTH)
 _BITS = ir.IntType(64)
 
 
-def _splat(value: int) -> ir.Constant:
+def splat(value: int) -> ir.Constant:
+    """64 lanes of one byte."""
     return ir.Constant(_BYTES, [value] * _WIDTH)
 
 
-def _load(context, builder, array_type, array, at):  # type: ignore[no-untyped-def]
+def load_block(context, builder, array_type, array, at):  # type: ignore[no-untyped-def]
+    """The 64 bytes of an array from `at` on."""
     view = context.make_array(array_type)(context, builder, array)
     address = builder.gep(view.data, [at], inbounds=True)
     return builder.load(builder.bitcast(address, _BYTES.as_pointer()), align=1)
 
 
-def _mask(builder, lanes):  # type: ignore[no-untyped-def]
+def mask_of(builder, lanes):  # type: ignore[no-untyped-def]
+    """64 truth values as one number, the first lane lowest."""
     if sys.byteorder == "big":
         lanes = builder.shuffle_vector(
             lanes, lanes, ir.Constant(ir.VectorType(ir.IntType(32), _WIDTH), list(range(_WIDTH))[::-1])
@@ -45,19 +48,20 @@ def _mask(builder, lanes):  # type: ignore[no-untyped-def]
     return builder.bitcast(lanes, _BITS)
 
 
-def _between(builder, block, first, count):  # type: ignore[no-untyped-def]
-    return builder.icmp_unsigned("<", builder.sub(block, _splat(first)), _splat(count))
+def between(builder, block, first, count):  # type: ignore[no-untyped-def]
+    """Which bytes are one of `count` values from `first` on."""
+    return builder.icmp_unsigned("<", builder.sub(block, splat(first)), splat(count))
 
 
 def _text_masks_template(typing_context, array, at):  # type: ignore[no-untyped-def]
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        block = _load(context, builder, signature.args[0], *arguments)
-        lowered = builder.or_(block, _splat(0x20))
-        letters = _between(builder, lowered, ord("a"), 26)
-        digits = _between(builder, block, ord("0"), 10)
-        words = _mask(builder, builder.or_(letters, digits))
-        high = _mask(builder, builder.icmp_signed("<", block, _splat(0)))
-        apostrophes = _mask(builder, builder.icmp_unsigned("==", block, _splat(ord("'"))))
+        block = load_block(context, builder, signature.args[0], *arguments)
+        lowered = builder.or_(block, splat(0x20))
+        letters = between(builder, lowered, ord("a"), 26)
+        digits = between(builder, block, ord("0"), 10)
+        words = mask_of(builder, builder.or_(letters, digits))
+        high = mask_of(builder, builder.icmp_signed("<", block, splat(0)))
+        apostrophes = mask_of(builder, builder.icmp_unsigned("==", block, splat(ord("'"))))
         return context.make_tuple(builder, signature.return_type, [words, high, apostrophes])
 
     return types.UniTuple(types.uint64, 3)(array, types.int64), generate
@@ -65,28 +69,28 @@ def _text_masks_template(typing_context, array, at):  # type: ignore[no-untyped-
 
 def _equal_mask_template(typing_context, array, at, value):  # type: ignore[no-untyped-def]
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        block = _load(context, builder, signature.args[0], *arguments[:2])
+        block = load_block(context, builder, signature.args[0], *arguments[:2])
         single = builder.insert_element(ir.Constant(_BYTES, ir.Undefined), arguments[2], ir.Constant(ir.IntType(32), 0))
         wanted = builder.shuffle_vector(
             single, ir.Constant(_BYTES, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), _WIDTH), [0] * _WIDTH)
         )
-        return _mask(builder, builder.icmp_unsigned("==", block, wanted))
+        return mask_of(builder, builder.icmp_unsigned("==", block, wanted))
 
     return types.uint64(array, types.int64, types.uint8), generate
 
 
 def _lead_mask_template(typing_context, array, at):  # type: ignore[no-untyped-def]
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        block = _load(context, builder, signature.args[0], *arguments)
-        return _mask(builder, builder.icmp_unsigned("!=", builder.and_(block, _splat(0xC0)), _splat(0x80)))
+        block = load_block(context, builder, signature.args[0], *arguments)
+        return mask_of(builder, builder.icmp_unsigned("!=", builder.and_(block, splat(0xC0)), splat(0x80)))
 
     return types.uint64(array, types.int64), generate
 
 
 def _high_mask_template(typing_context, array, at):  # type: ignore[no-untyped-def]
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        block = _load(context, builder, signature.args[0], *arguments)
-        return _mask(builder, builder.icmp_signed("<", block, _splat(0)))
+        block = load_block(context, builder, signature.args[0], *arguments)
+        return mask_of(builder, builder.icmp_signed("<", block, splat(0)))
 
     return types.uint64(array, types.int64), generate
 

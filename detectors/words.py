@@ -35,7 +35,8 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.jit import read_only
-from detectors.segmentation import CAPITAL, SENTENCE_START, encoded_folds, segment_documents
+from detectors.segmentation import encoded_folds, segment_documents
+from detectors.sentences import CAPITAL, SENTENCE_START
 from detectors.unicode_classes import class_table
 from detectors.vocabulary import Links, link
 

@@ -61,7 +61,7 @@ def command(
     """
     from audit.assess import assess
     from audit.formats import FORMATS, View, render
-    from audit.profile import profiled
+    from audit.profile import corpus_profile
     from audit.replacing import replacing
     from audit.rules import choose, rules_from
     from detectors.registry import load
@@ -75,7 +75,7 @@ def command(
             findings, rules, budgets=config.budget, select=config.select, ignore=config.ignore, strict=config.strict
         )
         if statistics:
-            assessment = profiled(assessment, findings)
+            assessment = dataclasses.replace(assessment, profile=corpus_profile(findings))
     color = session.color and output_file is None
     text = render(format_name, assessment, View(color=color, statistics=statistics, verbose=session.verbose))
     if output_file is None:

@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING
 
 from audit.formats import View
-from audit.profile import PROFILE_VERSION, QUANTILES, ProfiledAssessment
+from audit.profile import PROFILE_VERSION, QUANTILES
 
 if TYPE_CHECKING:
     from audit.assess import Assessment, Case, Result, SourceShare
@@ -42,7 +42,7 @@ def _document(assessment: Assessment) -> dict[str, object]:
         "total": _counts(assessment.total),
         "sources": {name: _counts(counts) for name, counts in assessment.sources.items()},
         "rules": [_result(result) for result in assessment.results],
-        "profile": _profile(assessment.profile) if isinstance(assessment, ProfiledAssessment) else None,
+        "profile": _profile(assessment.profile),
     }
 
 

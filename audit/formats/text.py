@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from audit.assess import Verdict
 from audit.formats import View, count, interval, percent, plain, row_values, short, what
-from audit.profile import ProfiledAssessment
 
 if TYPE_CHECKING:
     from audit.assess import Assessment, Result
@@ -127,7 +126,7 @@ def _statistics(assessment: Assessment) -> list[str]:
 
 def _profile(assessment: Assessment) -> list[list[str]]:
     """The lexical profile: sources against each other, then what many documents share."""
-    profile = assessment.profile if isinstance(assessment, ProfiledAssessment) else None
+    profile = assessment.profile
     if profile is None or not profile.total.documents:
         return []
     equal = f" at {profile.equal_words:,} words" if profile.equal_words is not None else ""

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from audit.assess import Assessment
 from audit.findings import Findings, ShardRecord, SignalRecord
 from audit.formats import View, render
 from audit.parts import PartIdentity, part_path, read_identity
@@ -19,11 +20,9 @@ from audit.profile import (
     MAX_SOURCES,
     OTHER_SOURCES,
     QUANTILES,
-    ProfiledAssessment,
     corpus_profile,
     distinct_at,
     fit_heaps,
-    profiled,
 )
 from audit.sketch_parts import SketchWriter, read_sketches
 from detectors.documents import Documents
@@ -125,7 +124,7 @@ def test_sources_that_a_part_did_not_keep_apart_are_counted(tmp_path: Path) -> N
 
 def test_a_scan_without_sketches_has_no_profile(tmp_path: Path) -> None:
     findings = write_findings(tmp_path, {"a": [row()]})
-    assert corpus_profile(findings) is None and profiled(assessment(), findings).profile is None
+    assert corpus_profile(findings) is None
 
 
 def test_missing_torn_and_foreign_parts_are_refused(tmp_path: Path) -> None:
@@ -196,9 +195,10 @@ def test_equal_shares_are_read_off_the_curve_and_not_beyond() -> None:
     assert distinct_at(points, 1, 99) is None and distinct_at(points, 1, 6401) is None and distinct_at([], 1, 5) is None
 
 
-def shown(tmp_path: Path, source: str = "web", phrase: str = "In this study") -> ProfiledAssessment:
+def shown(tmp_path: Path, source: str = "web", phrase: str = "In this study") -> Assessment:
     rows = [*sourced([f"{phrase} {text}" for text in prose(200, seed=6)], source), *sourced(["a b c", ""], "books")]
-    return profiled(assessment(), write_sketches(tmp_path, {"a": [rows]}, by="site"))
+    profile = corpus_profile(write_sketches(tmp_path, {"a": [rows]}, by="site"))
+    return dataclasses.replace(assessment(), profile=profile)
 
 
 def test_text_shows_the_profile_with_statistics_alone(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ class TestCuts:
             raw = raw.replace(b"\xc3", b"a")
             whole = segment(np.frombuffer(raw, np.uint8), np.array([0, len(raw)]))
             document = Documents.from_texts([raw])
-            parts = [piece.words.hashes for _, piece in pieces.pieces(document)]
+            parts = [piece.words.hashes for _, piece in pieces.pieces(document, pieces.cuts_of(document))]
             if all(raw[edge - 1 : edge] in (b" ", b"\n") for edge in cuts(memoryview(raw))[1:-1]):
                 assert np.concatenate(parts).tolist() == whole.hashes.tolist()
 
@@ -108,7 +108,7 @@ def test_views_of_a_piece_are_those_of_its_bytes() -> None:
     raw = b"word " * 300_000
     batch = pa.record_batch({"text": pa.array([b"skipped", raw], pa.large_binary())})
     long = Documents(batch).slice(1, 1)
-    found = list(pieces.pieces(long))
+    found = list(pieces.pieces(long, pieces.cuts_of(long)))
     assert [start for starts, _ in found for start in starts] == cuts(memoryview(raw))[:-1]
     assert sum(len(batch.words) for _, batch in found) == 300_000
     assert all(len(starts) == len(batch) for starts, batch in found)
