@@ -12,11 +12,23 @@ from audit.findings import RECORD
 from audit.storage import digest, is_remote
 from detectors.errors import ConfigError, InputError, OutputError
 
-__all__ = ["DIGESTS", "LOCK", "STDIN", "clear", "local_folder", "refuse_foreign", "refuse_inside", "spool"]
+__all__ = [
+    "DIGESTS",
+    "EXEMPLARS",
+    "LOCK",
+    "STDIN",
+    "clear",
+    "local_folder",
+    "refuse_foreign",
+    "refuse_inside",
+    "spool",
+    "take_back",
+]
 
 DIGESTS = "digests.json"
 LOCK = "lock"
 STDIN = "stdin.jsonl"
+EXEMPLARS = "exemplars.jsonl"
 _MAGIC = frozenset("*?[")
 
 
@@ -42,7 +54,7 @@ def refuse_foreign(folder: Path) -> None:
     if not folder.is_dir() or (folder / RECORD).exists():
         return
     there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    ours = {DIGESTS, STDIN, LOCK, "findings"} if LOCK in there else set()
+    ours = {EXEMPLARS, *([DIGESTS, STDIN, LOCK, "findings"] if LOCK in there else [])}
     if there - ours:
         raise OutputError(f"{folder}: is not empty and holds no scan. Name a new folder with -o.")
 
@@ -97,3 +109,12 @@ def clear(folder: Path) -> None:
     """Throw findings away. The commit record goes first: what is left without it is no finished scan."""
     (folder / RECORD).unlink(missing_ok=True)
     shutil.rmtree(folder / "findings", ignore_errors=True)
+
+
+def take_back(folder: Path) -> None:
+    """Remove a folder that was made for a scan that measured nothing; parts that are whole stay, to be resumed."""
+    notes = {LOCK, DIGESTS, STDIN}
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= notes:
+        for name in notes:
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()

@@ -1,0 +1,71 @@
+"""What a request asks for, held against what was measured: signals that curricula need, rules that drop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from audit.calibrate import calibrated, tables_of
+from audit.findings import Findings
+from audit.layout import Kind
+from audit.rules import Action, Rule, applicable, choose, dropping
+from curricula.protocols import Curriculum, Editing
+from detectors.errors import ConfigError
+
+__all__ = ["choose_drops", "need_signals"]
+
+_UNMEASURED = "FX9"
+
+
+def need_signals(findings: Findings, curricula: Sequence[Curriculum]) -> None:
+    """Stop where a curriculum reads a signal that was not scanned, or edits answers where no shard has any.
+
+    Raises:
+        ConfigError: names it.
+    """
+    layouts = sorted({shard.layout for shard in findings.shards})
+    scanned = [signal.name for signal in findings.measured]
+    for curriculum in curricula:
+        for name in curriculum.needs:
+            if name not in scanned:
+                raise ConfigError(
+                    f"curriculum {curriculum.name} needs {name}, which was not measured (there: {', '.join(scanned)}). "
+                    f"Run foxing scan with --signals {','.join([*scanned, name])}."
+                )
+        if isinstance(curriculum, Editing) and all(layout.startswith(f"{Kind.TEXT.value}(") for layout in layouts):
+            raise ConfigError(
+                f"curriculum {curriculum.name} replaces answers, and no file was read as having any "
+                f"(but as {', '.join(layouts)}). Scan without --text, or name the columns question and answer."
+            )
+
+
+def choose_drops(
+    findings: Findings, rules: Sequence[Rule], prefixes: Mapping[str, str]
+) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
+    """Rules that can be judged on these findings, and the ids of those that drop.
+
+    Args:
+        findings: of a finished scan.
+        rules: all there are.
+        prefixes: of the ids of rules that are to drop, and who asks for each.
+    """
+    first = next((part for part in findings.parts() if part.height), None)
+    schema = None if first is None else calibrated(first, tables_of(findings)).schema
+    judged = tuple(rule for rule in rules if schema is not None and applicable(rule, schema))
+    measured = {rule.id for rule in judged}
+    asked: set[str] = set()
+    for prefix, asking in prefixes.items():
+        chosen = [rule.id for rule in choose(rules, [prefix])]
+        if never := [rule for rule in chosen if rule.startswith(_UNMEASURED)]:
+            raise ConfigError(
+                f"{asking}: {never[0]} marks rows that could not be measured; those are never dropped. Leave it out."
+            )
+        if not measured.intersection(chosen):
+            scanned = ", ".join(signal.name for signal in findings.measured)
+            raise ConfigError(
+                f"{asking}: not measured in {findings.directory} (there is: {scanned}). "
+                "Scan with the signal that it reads."
+            )
+        asked |= measured.intersection(chosen)
+    asked |= {rule.id for rule in judged if rule.action is Action.DROP and not rule.id.startswith(_UNMEASURED)}
+    drop = tuple(rule.id for rule in judged if rule.id in asked)
+    return dropping(judged, drop), drop
