@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,9 +29,12 @@ def _field(name: str, kind: pa.DataType, doc: str) -> pa.Field:
 class Leakage:
     """Word n-grams that a document shares with the items of an index, each verified word by word.
 
-    13 words as in Brown et al. 2020 (arXiv:2005.14165, appendix C) unless `n` says otherwise. Every shared n-gram
-    is found, and none is counted by its hash alone (`detectors.overlap`). An item of 8 to n - 1 words counts where the
-    document has all of it; shorter items are never found.
+    13 words as in Brown et al. 2020 (arXiv:2005.14165, appendix C) unless the index says otherwise for a benchmark, or
+    `n` for all. A run of words that a document shares with an item counts when it has n words and holds an 8-gram that
+    is neither a stop-gram of the index nor the form of many items (`detectors.gram_table`). Every such run is found,
+    and none is counted by its hash alone (`detectors.overlap`). An item of 8 to n - 1 words counts where the document
+    has all of it; shorter items are never found. `overlap` is the share of tokens as in Dubey et al. 2024 (Llama 3,
+    arXiv:2407.21783, section 5.1.4), tokens being words.
 
     Counts are 0 in documents that share nothing; `item`, `benchmark`, `start` and `end` are null there.
 
@@ -39,21 +42,28 @@ class Leakage:
     `item` is the best of these, and what an n-gram across a cut would add is missing: all fields are lower bounds.
 
     Args:
-        index: path of a file that `detectors.benchmark_index` wrote.
-        n: words of an n-gram, 8 to 1000.
+        index: path of a file that `foxing index-benchmarks` wrote.
+        n: words of an n-gram, 8 to 1000, in place of what the index says of each benchmark.
         index_digest: of the index. `pinned` fills it in, so that what is recorded with findings says which items
             were searched for, and not only where they lay.
+        clean_when: the condition whose false flags the index knows, filled in by `pinned`; empty where it knows none,
+            or knows them for another n.
+        clean_documents: clean documents on which that was measured, filled in by `pinned`.
+        clean_flagged: of them flagged, filled in by `pinned`.
 
     Raises:
         ConfigError: `n` outside its range.
     """
 
     index: str = field(default="", metadata={"location": True})
-    n: int = 13
+    n: int | None = None
     index_digest: str = ""
+    clean_when: str = ""
+    clean_documents: int = 0
+    clean_flagged: int = 0
 
     name: ClassVar[str] = "leakage"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("text",)
     schema: ClassVar[pa.Schema] = pa.schema(
         [
@@ -65,13 +75,19 @@ class Leakage:
             _field("benchmark", pa.string(), "Benchmark of that item."),
             _field("item_covered", pa.int32(), "Words of that item that lie in a shared n-gram."),
             _field("item_share", pa.float32(), "Share of that item's words that lie in a shared n-gram; 0 to 1."),
+            _field(
+                "answer_near",
+                pa.bool_(),
+                "Whether the item's answer stands within 50 words of the passage; null where none of its question is "
+                "shared or its answer is not known.",
+            ),
             _field("start", pa.int64(), "First byte, in the text, of the longest passage shared with that item."),
             _field("end", pa.int64(), "The byte after its last."),
         ]
     )
 
     def __post_init__(self) -> None:
-        if not _LEAST_N <= self.n <= _MOST_N:
+        if self.n is not None and not _LEAST_N <= self.n <= _MOST_N:
             raise ConfigError(f"leakage: n is {self.n}. Set it to a number from {_LEAST_N} to {_MOST_N}.")
 
     def pinned(self) -> Leakage:
@@ -80,11 +96,20 @@ class Leakage:
         Raises:
             SignalError: no index is named, it cannot be read, or it is not the one that `index_digest` says.
         """
-        from detectors.benchmark_index import stored_digest
+        from detectors.benchmark_index import header
 
-        digest = stored_digest(self._file())
-        self._check(digest)
-        return replace(self, index_digest=digest)
+        known = header(self._file())
+        self._check(known.digest)
+        flags = known.false_flags
+        if flags is None or (self.n is not None and set(known.n.values()) != {self.n}):
+            return replace(self, index_digest=known.digest, clean_when="", clean_documents=0, clean_flagged=0)
+        return replace(
+            self,
+            index_digest=known.digest,
+            clean_when=flags.when,
+            clean_documents=flags.documents,
+            clean_flagged=flags.flagged,
+        )
 
     def load(self, device: Device) -> Measure:
         """Read and lay out the index. Runs on the CPU whatever the device.
@@ -92,6 +117,7 @@ class Leakage:
         Raises:
             SignalError: as `pinned`; besides, `index_digest` is not set.
         """
+        from detectors.answer_near import answers_near
         from detectors.benchmark_index import BenchmarkIndex
         from detectors.overlap import OverlapFinder
 
@@ -99,7 +125,13 @@ class Leakage:
             raise SignalError(f"leakage: index_digest of {self.index} is not set. Use pinned() before load().")
         index = BenchmarkIndex.from_bytes(self._file())
         self._check(index.digest)
-        finder = OverlapFinder.of(index.words, index.offsets, self.n)
+        finder = OverlapFinder.of(
+            index.words,
+            index.offsets,
+            index.n_words if self.n is None else self.n,
+            stopped=index.stops,
+            asking=index.question_words,
+        )
         sizes = np.diff(index.offsets)
 
         def measure(documents: Documents) -> pa.RecordBatch:
@@ -108,6 +140,7 @@ class Leakage:
             none = found.item < 0
             items = pa.array(found.item, mask=none)
             item_words = np.maximum(sizes[np.where(none, 0, found.item)], 1) if len(sizes) else 1
+            near = answers_near(words, index.words, index.offsets, index.answer_words, found)
             start, end = np.zeros((2, len(documents)), np.int64)
             some = np.flatnonzero(~none)
             start[some] = words.start[found.passage[some]] - documents.offsets[some]
@@ -121,6 +154,7 @@ class Leakage:
                 pc.take(index.benchmarks, items),
                 found.item_covered,
                 (found.item_covered / item_words).astype(np.float32),
+                pa.array(near == 1, mask=near > 1),
                 pa.array(start, mask=none),
                 pa.array(end, mask=none),
             ]
@@ -144,7 +178,9 @@ class Leakage:
 
     def _file(self) -> pa.Buffer:
         if not self.index:
-            raise SignalError("leakage: no index is set. Make one of the benchmark's items and set index = its path.")
+            raise SignalError(
+                "leakage: no index is set. Make one with foxing index-benchmarks, and pass --benchmarks or set index."
+            )
         if not Path(self.index).is_file():
             raise SignalError(f"leakage: no file {self.index}. Set index to the path of a benchmark index.")
         with pa.memory_map(self.index) as source:
@@ -177,6 +213,13 @@ def _best_item(rows: list[dict[str, Any]], starts: Sequence[int]) -> dict[str, A
         "benchmark": name[0],
         "item_covered": -less_covered,
         "item_share": -less_covered / size,
+        "answer_near": _any(rows[i]["answer_near"] for i in by_item[name]),
         "start": starts[longest] + rows[longest]["start"],
         "end": starts[longest] + rows[longest]["end"],
     }
+
+
+def _any(known: Iterable[bool | None]) -> bool | None:
+    """Whether any is true; None where none is known."""
+    values = [value for value in known if value is not None]
+    return any(values) if values else None

@@ -1,4 +1,4 @@
-"""Shared n-grams against plain sets of n-grams; the index and its digest; settings; long documents."""
+"""Shared n-grams against plain sets of n-grams; stop-grams; answers; the index and its digest; long documents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from detectors.benchmark_index import BenchmarkIndex, stored_digest
+from detectors.benchmark_index import BenchmarkIndex, FalseFlags, header, stored_digest
 from detectors.conformance import awkward_documents, check_signal
 from detectors.documents import Documents
 from detectors.errors import ConfigError, SignalError
@@ -23,6 +23,7 @@ from detectors.jit import read_only
 from detectors.leakage import Leakage
 from detectors.overlap import OverlapFinder
 from detectors.protocols import Device, Piecewise
+from detectors.stop_grams import StopGrams
 
 Texts = list[str | bytes | None]
 
@@ -38,7 +39,7 @@ def text_of(numbers: list[int]) -> str:
 
 @pytest.fixture
 def leakage(tmp_path: Path) -> Callable[..., Leakage]:
-    def make(index: BenchmarkIndex, n: int = 13) -> Leakage:
+    def make(index: BenchmarkIndex, n: int | None = None) -> Leakage:
         path = tmp_path / f"{index.digest[:12]}.idx"
         path.write_bytes(index.to_bytes())
         return Leakage(str(path), n).pinned()
@@ -176,11 +177,200 @@ def test_documents_longer_than_a_chunk() -> None:
     check_against_sets([document], [item], 8)
 
 
+# What is kept: the reference goes through every maximal run on every diagonal.
+
+Grams = set[tuple[int, ...]]
+
+
+def kept_places(items: list[list[int]], n: list[int], stops: Grams, most: int) -> list[set[int]]:
+    """Where each item's kept 8-grams begin: of long and of other items apart, as these are looked up apart."""
+    kept: list[set[int]] = [set() for _ in items]
+    for looked_up in (True, False):
+        holders: dict[tuple[int, ...], list[int]] = {}
+        for number, item in enumerate(items):
+            if (len(item) >= n[number] > 8) is looked_up:
+                for at in range(len(item) - 7):
+                    gram = tuple(item[at : at + 8])
+                    known = holders.setdefault(gram, [])
+                    if number not in known:
+                        known.append(number)
+                    if gram not in stops and known.index(number) < most:
+                        kept[number].add(at)
+    return kept
+
+
+def covered_by_runs(document: list[int], item: list[int], wanted: int, kept: set[int]) -> tuple[set[int], set[int]]:
+    """Words of the document, and of the item, that lie in a run of `wanted` words that holds a kept 8-gram."""
+    here: set[int] = set()
+    there: set[int] = set()
+    for diagonal in range(-len(item) + 1, len(document)):
+        at = max(diagonal, 0)
+        while at < min(len(document), len(item) + diagonal):
+            end = at
+            while end < min(len(document), len(item) + diagonal) and document[end] == item[end - diagonal]:
+                end += 1
+            if end - at >= wanted and any(at - diagonal <= place <= end - diagonal - 8 for place in kept):
+                here |= set(range(at, end))
+                there |= set(range(at - diagonal, end - diagonal))
+            at = end + 1
+    return here, there
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(overlapping(), st.data())
+def test_exactly_the_runs_that_hold_a_kept_8_gram_count(
+    texts: tuple[list[list[int]], list[list[int]]], data: st.DataObject
+) -> None:
+    documents, items = texts
+    items = items + items[:2]  # 8-grams of several items, whatever was drawn
+    n = data.draw(st.lists(st.sampled_from([8, 13, 20]), min_size=len(items), max_size=len(items)))
+    most = data.draw(st.integers(1, 4))
+    grams = sorted({tuple(item[at : at + 8]) for item in items for at in range(len(item) - 7)})
+    stops = set(data.draw(st.lists(st.sampled_from(grams), unique=True))) if grams else set()
+    words = Documents.from_texts([text_of(item) for item in items]).words
+    stopped = np.zeros(len(words), np.bool_)
+    for number, item in enumerate(items):
+        for at in range(len(item) - 7):
+            stopped[words.doc_offsets[number] + at] = tuple(item[at : at + 8]) in stops
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("detectors.gram_table.MOST_ITEMS", most)
+        finder = OverlapFinder.of(words.hashes, words.doc_offsets, n, stopped=stopped)
+    found = finder.find(Documents.from_texts([text_of(document) for document in documents]).words)
+    kept = kept_places(items, n, stops, most)
+    for i, document in enumerate(documents):
+        shared = [
+            covered_by_runs(document, item, min(n[k], len(item)), kept[k]) if len(item) >= 8 else (set(), set())
+            for k, item in enumerate(items)
+        ]
+        assert found.covered[i] == len(set().union(*(here for here, _ in shared)))
+        best = min((-len(there), len(items[k]), k) for k, (_, there) in enumerate(shared))
+        assert found.item_covered[i] == -best[0]
+        assert found.item[i] == (best[2] if best[0] else -1)
+
+
+def test_a_passage_of_stop_grams_alone_does_not_count_at_any_alignment() -> None:
+    item = list(range(60))
+    words = Documents.from_texts([text_of(item)]).words
+    stopped = np.zeros(60, np.bool_)
+    stopped[10:30] = True
+    finder = OverlapFinder.of(words.hashes, words.doc_offsets, 13, stopped=stopped)
+    for before in range(7):
+        lead = list(range(-1, -1 - before, -1))
+        texts = [text_of(lead + item[10:37]), text_of(lead + item[10:38]), text_of(lead + item[9:37])]
+        found = finder.find(Documents.from_texts([*texts]).words)
+        assert found.covered.tolist() == [0, 28, 28]
+
+
+def test_an_8_gram_of_thousands_of_items_costs_no_more_than_one_of_64() -> None:
+    form = list(range(20))
+    items = [[*form, 1000 + i] for i in range(3000)] + [[5000, *form]]
+    words = Documents.from_texts([text_of(item) for item in items]).words
+    finder = OverlapFinder.of(words.hashes, words.doc_offsets, 13)
+    for table in (finder.sparse, finder.dense):
+        assert np.unique(table.tags, return_counts=True)[1].max(initial=0) <= 65
+    found = finder.find(Documents.from_texts([text_of(form), text_of(items[2000]), text_of(items[-1])]).words)
+    # The form is found by the first items that have it, and so is what stands beside it in any item.
+    assert found.covered.tolist() == [20, 21, 21]
+    assert found.item.tolist() == [0, 2000, 3000]
+
+
+def test_items_of_one_index_have_their_own_n() -> None:
+    items = [list(range(30)), list(range(100, 130)), list(range(200, 210))]
+    words = Documents.from_texts([text_of(item) for item in items]).words
+    finder = OverlapFinder.of(words.hashes, words.doc_offsets, [13, 8, 8])
+    documents = [items[0][3:15], items[0][3:16], items[1][3:10], items[1][3:11], items[2][1:9], items[2][1:8]]
+    found = finder.find(Documents.from_texts([text_of(document) for document in documents]).words)
+    assert found.covered.tolist() == [0, 13, 0, 8, 8, 0]
+
+
+# Stop-grams
+
+
+def learned(items: list[list[int]], clean: list[list[int]]) -> tuple[set[tuple[int, int]], list[tuple[int, int]]]:
+    """Item and place of every stop-gram; document and item where more than half of an item stood."""
+    words = Documents.from_texts([text_of(item) for item in items]).words
+    learner = StopGrams(words.hashes, words.doc_offsets)
+    pairs = learner.update(Documents.from_texts([text_of(document) for document in clean]).words)
+    assert {item for _, item in pairs} == set(np.flatnonzero(learner.leaked))
+    owner = np.searchsorted(words.doc_offsets, np.flatnonzero(learner.stopped), side="right") - 1
+    places = np.flatnonzero(learner.stopped) - words.doc_offsets[owner]
+    return set(zip(owner.tolist(), places.tolist(), strict=True)), pairs
+
+
+def test_an_8_gram_of_clean_text_is_a_stop_gram_of_every_item_that_has_it() -> None:
+    items = [list(range(40)), [*range(100, 115), *range(5, 14), 116], list(range(7))]
+    stops, pairs = learned(items, [[-1, *range(5, 14), -2]])
+    assert (stops, pairs) == ({(0, 5), (0, 6), (1, 15), (1, 16)}, [])
+
+
+def test_an_item_that_stands_in_clean_text_is_named_and_not_stopped() -> None:
+    items = [list(range(20)), [*range(500, 520), *range(3, 11)], list(range(300, 310))]
+    half = [*range(13), -1]  # 6 of the 13 8-grams of item 0
+    stops, pairs = learned(items, [half, items[2]])
+    assert pairs == [] and {(0, 0), (0, 5), (1, 20), (2, 0), (2, 2)} <= stops
+    stops, pairs = learned(items, [[-2], list(range(14))])
+    assert (stops, pairs) == (set(), [(1, 0)])
+    # Half of its 8-grams is not more than half of them.
+    assert learned([list(range(19))], [list(range(13))])[1] == []
+    assert learned([list(range(18))], [list(range(13))])[1] == [(0, 0)]
+    # What others say as well is a stop-gram of other items, and the item stays whole.
+    stops, pairs = learned(items, [list(range(14)), list(range(3, 11))])
+    assert (stops, pairs) == ({(1, 20)}, [(0, 0)])
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(overlapping())
+def test_stop_grams_are_those_of_sets(texts: tuple[list[list[int]], list[list[int]]]) -> None:
+    clean, items = texts
+    grams = [[tuple(item[at : at + 8]) for at in range(len(item) - 7)] for item in items]
+    leaked, common = set(), set()
+    for document in clean:
+        held = {tuple(document[at : at + 8]) for at in range(len(document) - 7)}
+        counts = [sum(gram in held for gram in own) for own in grams]
+        here = {k for k, own in enumerate(grams) if counts[k] >= 6 and 2 * counts[k] > len(own)}
+        leaked |= here
+        common |= held - {gram for k in here for gram in grams[k]}
+    expected = {(k, at) for k, own in enumerate(grams) for at, gram in enumerate(own) if gram in common}
+    stops, pairs = learned(items, clean)
+    assert stops == {(k, at) for k, at in expected if k not in leaked}
+    assert {item for _, item in pairs} == leaked
+
+
+# Answers
+
+
+def near(leakage: Callable[..., Leakage], *documents: list[int]) -> list[bool | None]:
+    question, options, answer = list(range(20)), list(range(20, 30)), [31, 32, 33]
+    items = Documents.from_texts([text_of([*question, *options, *answer]), text_of(list(range(400, 430)))])
+    index = BenchmarkIndex.from_documents(items, ["quiz"] * 2, ["0", "1"], question_words=[20, 30], answer_words=[3, 0])
+    return [row["answer_near"] for row in measure(leakage(index), [text_of(document) for document in documents])]
+
+
+def test_an_answer_counts_within_50_words_of_the_passage(leakage: Callable[..., Leakage]) -> None:
+    asked, answer, other = list(range(20)), [31, 32, 33], list(range(-1, -51, -1))
+    assert near(leakage, [*asked, *answer], [*answer, *asked], [*range(30), *answer]) == [True] * 3
+    assert near(leakage, [*asked, *other, *answer], [*answer, *other, *asked]) == [True] * 2
+    assert near(leakage, [*asked, *other, -60, *answer], [*answer, *other, -60, *asked]) == [False] * 2
+    assert near(leakage, asked, [*asked, 31, 32, -1, 33], [*range(30), 31, 32]) == [False] * 3
+
+
+def test_an_answer_is_unknown_where_the_question_is_not_shared(leakage: Callable[..., Leakage]) -> None:
+    shared_options = [*range(20, 30), 31, 32, 33]
+    assert near(leakage, shared_options, list(range(400, 430)), [-1, -2], []) == [None] * 4
+
+
+def test_question_and_answer_are_parts_of_the_item() -> None:
+    with pytest.raises(ValueError, match="fewer words than its question and its answer"):
+        BenchmarkIndex.from_documents(
+            Documents.from_texts(["a b c"]), ["x"], ["1"], question_words=[2], answer_words=[2]
+        )
+
+
 def test_no_hit_rests_on_a_hash_alone() -> None:
     # An index whose entries say that they are the document's, over other words.
     document = Documents.from_texts([text_of(list(range(30)))]).words
     same = OverlapFinder.of(document.hashes, document.doc_offsets, 13)
-    other = replace(same, words=read_only(same.words ^ np.uint64(1)))
+    other = replace(same, items=same.items._replace(words=read_only(same.items.words ^ np.uint64(1))))
     assert same.find(document).covered[0] == 30
     assert other.find(document).covered[0] == 0
 
@@ -191,7 +381,7 @@ def test_a_search_leaves_nothing_behind_for_the_next() -> None:
     words = Documents.from_texts([text_of(list(range(60))), "nothing", text_of(list(range(20, 45)))]).words
     first = finder.find(words)
     for found, again in zip(first, finder.find(words), strict=True):
-        assert found.tolist() == again.tolist()
+        assert np.array_equal(np.asarray(found), np.asarray(again))
 
 
 def test_findings_are_worked_out_by_hand(leakage: Callable[..., Leakage]) -> None:
@@ -211,6 +401,7 @@ def test_findings_are_worked_out_by_hand(leakage: Callable[..., Leakage]) -> Non
         "benchmark": "quiz",
         "item_covered": 12,
         "item_share": pytest.approx(12 / 15),
+        "answer_near": None,
         "start": start,
         "end": end,
     }
@@ -251,6 +442,41 @@ def test_an_index_survives_the_file(texts: Texts) -> None:
     assert again.digest == index.digest == stored_digest(index.to_bytes())
 
 
+def test_an_index_keeps_what_was_learned() -> None:
+    texts = Documents.from_texts(["one two three four five six seven eight nine ten", "other words"])
+    index = BenchmarkIndex.from_documents(
+        texts, ["a", "b"], ["1", "1"], question_words=[6, 0], answer_words=[2, 1], n={"a": 8}
+    )
+    assert dict(index.n) == {"a": 8, "b": 13} and index.n_words.tolist() == [8, 13]
+    stopped = index.with_stops(np.arange(12) == 2)
+    flags = FalseFlags("leakage.hits > 0", 1000, 3, {"a": 3, "b": 0})
+    measured = stopped.with_false_flags(flags)
+    assert len({index.digest, stopped.digest, measured.digest}) == 3
+    again = BenchmarkIndex.from_bytes(measured.to_bytes())
+    assert (again.false_flags, dict(again.n), again.digest) == (flags, {"a": 8, "b": 13}, measured.digest)
+    assert np.flatnonzero(again.stops).tolist() == [2]
+    assert (again.question_words.tolist(), again.answer_words.tolist()) == ([6, 0], [2, 1])
+    assert header(measured.to_bytes()) == (measured.digest, {"a": 8, "b": 13}, flags)
+    # Rates hold for the items that they were measured with, and for no others.
+    merged = BenchmarkIndex.merge([measured, index_of(["more words"])])
+    assert merged.false_flags is None and merged.stops.any() and merged.n["a"] == 8
+    with pytest.raises(ValueError, match="a: searched for with n = 8 and n = 13"):
+        BenchmarkIndex.merge([index, index_of(["words"], "a")])
+
+
+def test_settings_say_how_often_clean_text_is_flagged(tmp_path: Path) -> None:
+    index = index_of([text_of(list(range(30)))])
+    path = tmp_path / "a.idx"
+    path.write_bytes(index.to_bytes())
+    none = Leakage(str(path)).pinned()
+    assert (none.clean_when, none.clean_documents) == ("", 0)
+    path.write_bytes(index.with_false_flags(FalseFlags("leakage.hits > 0", 1000, 3)).to_bytes())
+    for n in (None, 13):
+        pinned = Leakage(str(path), n).pinned()
+        assert (pinned.clean_when, pinned.clean_documents, pinned.clean_flagged) == ("leakage.hits > 0", 1000, 3)
+    assert Leakage(str(path), 8, clean_documents=5).pinned().clean_documents == 0
+
+
 def test_an_index_holds_no_text() -> None:
     assert b"lazy" not in index_of(["the quick brown fox jumps over the lazy dog"]).to_bytes()
 
@@ -273,7 +499,7 @@ def test_a_damaged_or_foreign_file_is_refused(monkeypatch: pytest.MonkeyPatch) -
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, pa.schema([("x", pa.int8())])):
         pass
-    with pytest.raises(SignalError, match="no index of format 1"):
+    with pytest.raises(SignalError, match="no index of format 2"):
         BenchmarkIndex.from_bytes(sink.getvalue())
     whole = index.to_bytes()
     monkeypatch.setattr("detectors.benchmark_index._segmentation", lambda: "of another version")
@@ -282,7 +508,8 @@ def test_a_damaged_or_foreign_file_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_no_damage_does_more_than_refuse_a_file() -> None:
-    whole = index_of([text_of(list(range(50))), "été 漢字", None]).to_bytes()
+    index = index_of([text_of(list(range(50))), "été 漢字", None])
+    whole = index.with_false_flags(FalseFlags("leakage.hits > 0", 10, 1, {"quiz": 1})).to_bytes()
     random = np.random.default_rng(5)
     for _ in range(1000):
         damaged = np.frombuffer(whole, np.uint8).copy()
@@ -331,6 +558,7 @@ def test_pieces_of_a_long_document_are_combined(leakage: Callable[..., Leakage])
             "benchmark": "quiz",
             "item_covered": 34,
             "item_share": pytest.approx(34 / 40),
+            "answer_near": None,
             "start": 0,
             "end": len(texts[0]),
         }
