@@ -15,14 +15,19 @@ import pyarrow as pa
 
 from audit import __version__
 from audit.assess import calibration_digest, judged_signature
-from audit.calibrate import calibrated
+from audit.calibrate import tables_of
 from audit.corpus import Shard
 from audit.destination import local_folder
 from audit.findings import Findings, write_json
+from audit.layout import Kind
+from audit.layout import Layout as TextLayout
 from audit.lock import locked
-from audit.rules import Action, Rule, applicable, choose, dropping, rules_hash
+from audit.rows import recorded_layout
+from audit.rules import Rule, rules_hash
 from audit.signature import config_hash
+from curricula.choosing import choose_drops, need_signals
 from curricula.decisions import Spool, decided_parts
+from curricula.edit import original_name
 from curricula.emit import Emission, Emitted, ShardSums, dropped_names, emit
 from curricula.inputs import check_digests, find_inputs, refuse_overlap
 from curricula.manifest import NAME, InputShard, Manifest, SeriesRecord, encode_schema
@@ -30,14 +35,12 @@ from curricula.order import resolve
 from curricula.output import LOCK, PLAN, WORK, finished, open_output, refuse_foreign, refuse_strangers
 from curricula.part_files import Layout, sha256
 from curricula.plan import Plan, build_plan
-from curricula.protocols import Curriculum
+from curricula.protocols import Curriculum, Dropping, Editing
 from curricula.stored import Series, group_series
 from curricula.tally import Counts, Tally, refuse_loss
-from detectors.errors import ConfigError, OutputError
+from detectors.errors import OutputError
 
 __all__ = ["Curated", "Preview", "Request", "curate", "preview"]
-
-_UNMEASURED = "FX9"
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,12 @@ def preview(findings: Findings, rules: Sequence[Rule], request: Request) -> Prev
 def _foreseen(findings: Findings, rules: Sequence[Rule], request: Request, spool: Spool | None = None) -> Preview:
     """The preview, with what is decided of each row written to the spool."""
     curricula = resolve(request.curriculum, request.seed)
-    _need_signals(findings, curricula)
-    judged, drop = _dropping(findings, rules, request.drop)
+    need_signals(findings, curricula)
+    asked = {prefix: f"--drop {prefix}" for prefix in request.drop}
+    for curriculum in curricula:
+        if isinstance(curriculum, Dropping):
+            asked |= {rule: f"curriculum {curriculum.name} drops {rule}" for rule in curriculum.drops}
+    judged, drop = choose_drops(findings, rules, asked)
     needs = [name for curriculum in curricula for name in curriculum.needs]
     if spool is None:
         parts = decided_parts(findings, judged)
@@ -192,7 +199,9 @@ class _Job:
 
     def run(self, on_progress: Callable[[str, float, float], None]) -> Manifest:
         """Plan, write the rows and, last, the manifest."""
-        plan = _planned(self.findings, self.foreseen, self.spool, self.series, self.out)
+        editing = any(isinstance(curriculum, Editing) for curriculum in self.foreseen.curricula)
+        layouts = [_layout(self.findings, one) for one in self.series] if editing else []
+        plan = _planned(self.findings, self.foreseen, self.spool, (self.series, layouts), self.out)
         emitted = emit(
             Emission(
                 out=self.out,
@@ -200,6 +209,7 @@ class _Job:
                 shards=self.shards,
                 rows=[record.rows for record in self.findings.shards],
                 series=self.series,
+                layouts=layouts,
                 plan=plan,
                 layout=self.request.layout,
                 advance=_counter("rows", self._steps(plan), on_progress),
@@ -228,45 +238,6 @@ def _counter(phase: str, total: float, on_progress: Callable[[str, float, float]
     return advance
 
 
-def _need_signals(findings: Findings, curricula: Sequence[Curriculum]) -> None:
-    scanned = [signal.name for signal in findings.measured]
-    for curriculum in curricula:
-        for name in curriculum.needs:
-            if name not in scanned:
-                raise ConfigError(
-                    f"curriculum {curriculum.name} needs {name}, which was not measured (there: {', '.join(scanned)}). "
-                    f"Run foxing scan with --signals {','.join([*scanned, name])}."
-                )
-
-
-def _dropping(
-    findings: Findings, rules: Sequence[Rule], prefixes: Sequence[str]
-) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
-    """Rules that can be judged on these findings, and the ids of those that drop."""
-    first = next((part for part in findings.parts() if part.height), None)
-    schema = None if first is None else calibrated(first).schema
-    judged = tuple(rule for rule in rules if schema is not None and applicable(rule, schema))
-    measured = {rule.id for rule in judged}
-    asked: set[str] = set()
-    for prefix in prefixes:
-        chosen = [rule.id for rule in choose(rules, [prefix])]
-        if never := [rule for rule in chosen if rule.startswith(_UNMEASURED)]:
-            raise ConfigError(
-                f"--drop {prefix}: {never[0]} marks rows that could not be measured; those are never dropped. "
-                "Leave it out."
-            )
-        if not measured.intersection(chosen):
-            scanned = ", ".join(signal.name for signal in findings.measured)
-            raise ConfigError(
-                f"--drop {prefix}: not measured in {findings.directory} (there is: {scanned}). "
-                "Scan with the signal that it reads."
-            )
-        asked |= measured.intersection(chosen)
-    asked |= {rule.id for rule in judged if rule.action is Action.DROP and not rule.id.startswith(_UNMEASURED)}
-    drop = tuple(rule.id for rule in judged if rule.id in asked)
-    return dropping(judged, drop), drop
-
-
 def _settings(findings: Findings, foreseen: Preview, request: Request) -> dict[str, Any]:
     """Everything that the bytes of the output depend on."""
     return {
@@ -278,7 +249,7 @@ def _settings(findings: Findings, foreseen: Preview, request: Request) -> dict[s
         "curriculum": [_curriculum(curriculum) for curriculum in foreseen.curricula],
         "drop": list(foreseen.drop),
         "rules": rules_hash(foreseen.rules),
-        "calibration": calibration_digest(findings),
+        "calibration": calibration_digest(findings, tables_of(findings)),
         "seed": request.seed,
         "layout": dataclasses.asdict(request.layout),
     }
@@ -289,12 +260,25 @@ def _curriculum(curriculum: Curriculum) -> dict[str, Any]:
     return {"name": curriculum.name, "config": config}
 
 
-def _planned(findings: Findings, foreseen: Preview, spool: Spool, series: Sequence[Series], out: Path) -> Plan:
+def _layout(findings: Findings, series: Series) -> TextLayout:
+    """How the shards of a series were read: their columns are the same, so their layout is."""
+    record = findings.shards[series.shards[0]]
+    return recorded_layout(record, record.uri)
+
+
+def _planned(
+    findings: Findings,
+    foreseen: Preview,
+    spool: Spool,
+    laid_out: tuple[Sequence[Series], Sequence[TextLayout]],
+    out: Path,
+) -> Plan:
     """The plan, or the one that a killed run had finished."""
+    series, layouts = laid_out
     record = out / WORK / "plan.json"
     if record.exists() and (out / PLAN).exists():
         facts = json.loads(record.read_text("utf-8"))
-        lists = {name: tuple(facts[name]) for name in ("first", "kept", "dropped", "sorted")}
+        lists = {name: tuple(facts[name]) for name in ("first", "kept", "dropped", "sorted", "edited")}
         return Plan(path=out / PLAN, unranked=facts["unranked"], **lists)
     shutil.rmtree(out / WORK / "decided", ignore_errors=True)
     plan = build_plan(
@@ -304,6 +288,12 @@ def _planned(findings: Findings, foreseen: Preview, spool: Spool, series: Sequen
         foreseen.curricula,
         path=out / PLAN,
         work=out / WORK / "decided",
+        editable=[
+            at
+            for one, layout in zip(series, layouts, strict=False)
+            if layout.kind is not Kind.TEXT
+            for at in one.shards
+        ],
     )
     write_json(record, {**dataclasses.asdict(plan), "path": PLAN})
     return plan
@@ -325,7 +315,7 @@ class _Account:
         foreseen, plan, sources = self.foreseen, self.plan, self.foreseen.tally.sources
         return Manifest(
             foxing=__version__,
-            signature=judged_signature(self.findings, foreseen.rules),
+            signature=judged_signature(self.findings, foreseen.rules, tables_of(self.findings)),
             run=self.run,
             curricula=tuple(_curriculum(curriculum) for curriculum in foreseen.curricula),
             seed=request.seed,
@@ -333,11 +323,23 @@ class _Account:
             rules={rule.id: rule.when for rule in foreseen.rules},
             unranked=plan.unranked,
             plan={"path": PLAN, "rows": plan.first[-1], "sha256": sha256(plan.path)},
-            series=tuple(_series_record(one) for one in self.series),
+            series=tuple(self._series_record(one) for one in self.series),
             inputs=self._inputs(schemas),
             sources={one.name: {"rows": one.rows, "kept": one.kept, "dropped": one.rows - one.kept} for one in sources},
             data=tuple(self.emitted.data),
             dropped=tuple(self.emitted.dropped),
+        )
+
+    def _series_record(self, series: Series) -> SeriesRecord:
+        edited = any(self.plan.edited[at] for at in series.shards)
+        return SeriesRecord(
+            name=series.name,
+            columns={field.name: str(field.type) for field in series.schema},
+            dropped_columns=dropped_names(series.schema),
+            changes=series.changes,
+            schema=encode_schema(series.schema),
+            layout=self.findings.shards[series.shards[0]].layout if edited else "",
+            original=original_name(series.schema) if edited else "",
         )
 
     def _inputs(self, schemas: Sequence[pa.Schema]) -> tuple[InputShard, ...]:
@@ -369,6 +371,7 @@ class _Account:
             once_content=sums.once_content,
             kept_content=sums.kept_content,
             kept_order=sums.kept_order,
+            edited=plan.edited[at],
             dropped_content=sums.dropped_content,
             schema="" if schema.equals(series.schema, check_metadata=True) else encode_schema(schema),
         )
@@ -376,13 +379,3 @@ class _Account:
 
 def _nonzero(counts: Counts | None, name: str) -> dict[str, int]:
     return {rule: rows for rule, rows in getattr(counts, name).items() if rows} if counts else {}
-
-
-def _series_record(series: Series) -> SeriesRecord:
-    return SeriesRecord(
-        name=series.name,
-        columns={field.name: str(field.type) for field in series.schema},
-        dropped_columns=dropped_names(series.schema),
-        changes=series.changes,
-        schema=encode_schema(series.schema),
-    )

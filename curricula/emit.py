@@ -22,6 +22,8 @@ import pyarrow as pa
 
 from audit.corpus import Shard
 from audit.findings import write_json
+from audit.layout import Layout as TextLayout
+from curricula.edit import KeptAnswers
 from curricula.part_files import FileWriter, Layout, Receipt, Target
 from curricula.plan import Plan, PlanCursor
 from curricula.row_hash import hash_rows, place, total
@@ -54,6 +56,7 @@ class Emission:
         plan: what becomes of every row.
         layout: sizes.
         advance: called with rows done, for progress.
+        layouts: of each series; empty where no answers are edited.
     """
 
     out: Path
@@ -64,6 +67,7 @@ class Emission:
     plan: Plan
     layout: Layout
     advance: Callable[[int], None]
+    layouts: Sequence[TextLayout] = ()
 
 
 @dataclass
@@ -97,8 +101,8 @@ def emit(emission: Emission) -> Emitted:
     temporary = emission.work / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    for number, series in enumerate(emission.series):
-        _SeriesWriter(emission, series, emission.plan.sorted[number], temporary).run(emitted)
+    for number in range(len(emission.series)):
+        _SeriesWriter(emission, number, temporary).run(emitted)
     return emitted
 
 
@@ -114,8 +118,9 @@ def dropped_names(schema: pa.Schema) -> tuple[str, ...]:
 class _SeriesWriter:
     """Writes one series."""
 
-    def __init__(self, emission: Emission, series: Series, in_order: bool, temporary: Path) -> None:
-        self._emission, self._series, self._in_order = emission, series, in_order
+    def __init__(self, emission: Emission, number: int, temporary: Path) -> None:
+        series = emission.series[number]
+        self._emission, self._series, self._in_order = emission, series, emission.plan.sorted[number]
         self._work = emission.work / (series.name or "all")
         self._transit = pa.schema([entry.with_type(in_transit(entry.type)) for entry in series.schema])
         row_bytes = _row_bytes([emission.shards[at] for at in series.shards])
@@ -125,9 +130,18 @@ class _SeriesWriter:
         names = dropped_names(series.schema)
         extra = [entry.with_name(name) for entry, name in zip(_EXTRA, names, strict=True)]
         wide = pa.schema([*series.schema, *extra], metadata=series.schema.metadata)
-        self._data = self._target("data", series.schema, temporary)
+        edits = sum(emission.plan.edited[at] for at in series.shards)
+        self._kept = self._keeping(number) if edits else None
+        data = series.schema if self._kept is None else self._kept.widened(series.schema)
+        self._data = self._target("data", data, temporary)
         self._dropped = self._target("dropped", wide, temporary)
         self._dropped_transit = pa.schema([*self._transit, *extra])
+
+    def _keeping(self, number: int) -> KeptAnswers:
+        try:
+            return KeptAnswers.of(self._transit, self._emission.layouts[number])
+        except InputError as error:
+            raise InputError(f"{self._emission.shards[self._series.shards[0]].uri}: {error}") from error
 
     def _target(self, folder: str, schema: pa.Schema, temporary: Path) -> Target:
         return Target(
@@ -139,6 +153,7 @@ class _SeriesWriter:
             hashed=len(self._series.schema),
             compliant=self._series.compliant,
             rows_per_file=self._per_file,
+            original=self._kept.restored if self._kept is not None and folder == "data" else None,
         )
 
     def _bucket_width(self, bucket: int) -> int:
@@ -208,6 +223,8 @@ class _SeriesWriter:
                 if len(gone):
                     sums[at].dropped_content = (sums[at].dropped_content + total(hashes[gone])) % 2**64
                     drops.write(self._with_reasons(batch, decisions, gone))
+                if self._kept is not None:
+                    batch = self._kept.edited(batch, decisions.column("answer").combine_chunks())
                 if self._in_order:
                     for piece in _chosen(batch, kept):
                         keeps.write(piece)
@@ -228,7 +245,8 @@ class _SeriesWriter:
         shard, rows = self._emission.shards[at], self._emission.rows[at]
         plan = self._emission.plan
         reasons = [entry.name for entry in _EXTRA] if plan.dropped[at] else []
-        cursor = PlanCursor(plan.path, plan.first[at], ["copies", "rank", *reasons])
+        answers = ["answer"] if self._kept is not None else []
+        cursor = PlanCursor(plan.path, plan.first[at], ["copies", "rank", *answers, *reasons])
         seen = 0
         try:
             for stored in shard.batches(None):

@@ -31,7 +31,7 @@ __all__ = [
 
 NAME = "manifest.json"
 FORMAT = "foxing-manifest"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _MOST = 2**53  # rows and bytes: what every JSON reader keeps exact
 _SUMS = ("content", "once_content", "kept_content", "kept_order", "dropped_content", "order")
 
@@ -64,6 +64,7 @@ class InputShard:
         kept_content: over kept rows, times copies.
         kept_order: the same, each hash bound to its output position.
         dropped_content: over dropped rows.
+        edited: kept rows whose answer was replaced; all sums are over rows as they were read.
         schema: base64 of the Arrow schema where it is not that of the series (pandas row counts, types that Parquet has
             not); empty otherwise.
     """
@@ -87,6 +88,7 @@ class InputShard:
     kept_content: int
     kept_order: int
     dropped_content: int
+    edited: int
     schema: str
 
 
@@ -99,7 +101,9 @@ class SeriesRecord:
         columns: name to Arrow type.
         dropped_columns: columns added in dropped/, in order shard, row, rules, score.
         changes: columns whose type Parquet cannot hold, in words.
-        schema: base64 of the Arrow schema of data/, with key-value metadata.
+        schema: base64 of the Arrow schema of the input, with key-value metadata.
+        layout: `kind(columns)` of the rows where answers were replaced, else empty.
+        original: column of data/, behind all others, with what stood there; null in rows that were not edited.
     """
 
     name: str
@@ -107,6 +111,8 @@ class SeriesRecord:
     dropped_columns: tuple[str, ...]
     changes: tuple[str, ...]
     schema: str
+    layout: str
+    original: str
 
     def arrow_schema(self) -> pa.Schema:
         """The schema of the series' files in data/."""
@@ -151,7 +157,7 @@ class Manifest:
 
     def totals(self) -> dict[str, int]:
         """Rows over all inputs: rows, kept, rows_out, dropped, errored, unscored."""
-        names = ("rows", "kept", "rows_out", "dropped", "errored", "unscored")
+        names = ("rows", "kept", "rows_out", "dropped", "errored", "unscored", "edited")
         return {name: sum(getattr(shard, name) for shard in self.inputs) for name in names}
 
     def write(self, path: Path) -> None:

@@ -87,6 +87,7 @@ class Target:
         hashed: number of leading columns that are the original ones.
         compliant: see `curricula.stored.Series`.
         rows_per_file: rows of every file but the last.
+        original: puts edited answers back, for the hashes, which are those of the input; None where nothing is edited.
     """
 
     out: Path
@@ -97,6 +98,7 @@ class Target:
     hashed: int
     compliant: bool
     rows_per_file: int
+    original: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None
 
 
 class FileWriter:
@@ -144,7 +146,8 @@ class FileWriter:
             return
         target = self._target
         for piece in self._held:
-            hashes = hash_rows(piece.select(list(range(target.hashed))))
+            stood = piece if target.original is None else target.original(piece)
+            hashes = hash_rows(compacted(stood.select(list(range(target.hashed)))))
             positions = np.arange(self._position, self._position + piece.num_rows, dtype=np.int64)
             self._content = (self._content + total(hashes)) % 2**64
             self._order = (self._order + total(place(hashes, positions))) % 2**64

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curricula.protocols import Curriculum
+from curricula.protocols import Curriculum, Editing
 from curricula.stored import as_array
 from curricula.tally import score
 from detectors.errors import FindingsError, PluginError
@@ -35,12 +35,14 @@ PLAN_SCHEMA = pa.schema(
         pa.field("score", pa.float32()),
         pa.field("rank", pa.int64()),
         pa.field("copies", pa.int32(), nullable=False),
+        pa.field("answer", pa.large_string()),
     ]
 )
 """One row per corpus row, in corpus order.
 
 `rank` is the position of the row's first copy in the output of its series (see `curricula.stored.Series`), null where
 dropped; further copies follow it. `copies` is 0 where dropped. `score` is the AI score, null where there is none.
+`answer` is the text that the row's answer is replaced with, null where it stays.
 """
 _PLANNED = ("shard", "row", "action", "rules", "ai_text")
 
@@ -56,6 +58,7 @@ class Plan:
         dropped: per shard, rows dropped.
         unranked: kept rows that the curriculum left without a rank.
         sorted: per series, True when its output order is corpus order.
+        edited: per shard, kept rows whose answer is replaced.
     """
 
     path: Path
@@ -64,6 +67,37 @@ class Plan:
     dropped: tuple[int, ...]
     unranked: int
     sorted: tuple[bool, ...]
+    edited: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Edits:
+    """Rows that get another answer, by ascending corpus position.
+
+    Attributes:
+        index: int64.
+        answers: large_string.
+    """
+
+    index: I64
+    answers: pa.LargeStringArray
+
+    @classmethod
+    def none(cls) -> _Edits:
+        return cls(np.zeros(0, np.int64), pa.array([], pa.large_string()))
+
+    def of(self, start: int, stop: int) -> pa.LargeStringArray:
+        """One answer, or null, for each row from one position up to another."""
+        begin, end = np.searchsorted(self.index, [start, stop]).tolist()
+        place, present = np.zeros(stop - start, np.int64), np.zeros(stop - start, np.bool_)
+        rows = self.index[begin:end] - start
+        place[rows], present[rows] = np.arange(begin, end), True
+        return self.answers.take(as_array(place, present))
+
+    def only(self, keep: npt.NDArray[np.bool_]) -> _Edits:
+        """Those of rows that are kept."""
+        kept = keep[self.index]
+        return _Edits(self.index[kept], self.answers.filter(pa.array(kept)))
 
 
 def build_plan(
@@ -74,6 +108,7 @@ def build_plan(
     *,
     path: Path,
     work: Path,
+    editable: Sequence[int] = (),
 ) -> Plan:
     """Rank the rows and write the plan.
 
@@ -87,6 +122,7 @@ def build_plan(
         curricula: one of them may order; copies multiply. They see the signals that the parts hold.
         path: of the plan; written under a temporary name and renamed.
         work: folder for the spool, emptied afterwards.
+        editable: shards whose rows have an answer that can be replaced.
 
     Raises:
         FindingsError: parts that do not cover the shards row by row.
@@ -95,11 +131,15 @@ def build_plan(
     work.mkdir(parents=True, exist_ok=True)
     spooled = _spool(parts, shards, work)
     first = np.concatenate([np.zeros(1, np.int64), np.cumsum([rows for _, rows in shards], dtype=np.int64)])
-    ranks, ranked, copies = _ranked(spooled, int(first[-1]), curricula)
+    ranks, ranked, copies, edits = _ranked(spooled, int(first[-1]), curricula)
     keep = _kept(spooled, int(first[-1]))
     copies[~keep] = 0
+    answered = keep.copy()
+    for at in set(range(len(shards))) - set(editable):
+        answered[first[at] : first[at + 1]] = False
+    edits = edits.only(answered)
     position, in_order = _positions(ranks, ranked, copies, first, series)
-    _write(spooled, position, copies, path, work)
+    _write(spooled, position, copies, edits, path, work)
     for file in spooled:
         file.unlink()
     edges = first.tolist()
@@ -111,6 +151,7 @@ def build_plan(
         dropped=tuple(int((copies[a:b] == 0).sum()) for a, b in spans),
         unranked=int((keep & ~ranked).sum()),
         sorted=in_order,
+        edited=tuple(np.diff(np.searchsorted(edits.index, edges)).tolist()),
     )
 
 
@@ -148,11 +189,12 @@ def _starts(shards: Sequence[tuple[str, int]]) -> list[int]:
 
 def _ranked(
     files: Sequence[Path], rows: int, curricula: Sequence[Curriculum]
-) -> tuple[I64, npt.NDArray[np.bool_], I32]:
-    """Rank key, whether there is one, and copies, by corpus position."""
+) -> tuple[I64, npt.NDArray[np.bool_], I32, _Edits]:
+    """Rank key, whether there is one, and copies, by corpus position; and the answers to be replaced."""
     import polars as pl
 
     key, ranked, copies = np.zeros(rows, np.int64), np.ones(rows, np.bool_), np.ones(rows, np.int32)
+    edits = _Edits.none()
     for curriculum in curricula if files else ():
         answer = curriculum.rank(pl.scan_parquet(list(files)))
         columns = answer.collect_schema().names()
@@ -164,6 +206,7 @@ def _ranked(
         wanted = [
             pl.col("index", "rank").cast(pl.Int64),
             *([pl.col("copies").cast(pl.Int32)] if "copies" in columns else []),
+            *([pl.col("answer").cast(pl.String)] if isinstance(curriculum, Editing) else []),
         ]
         frame = answer.select(wanted).collect(engine="streaming")
         index = frame["index"].to_numpy()
@@ -182,7 +225,10 @@ def _ranked(
                     f"curriculum {curriculum.name!r} asks for {times.min()} copies of a row. Only rules drop rows."
                 )
             copies[index] *= times
-    return key, ranked, copies
+        if isinstance(curriculum, Editing):
+            found = frame.select("index", "answer").drop_nulls("answer").sort("index")
+            edits = _Edits(found["index"].to_numpy(), found["answer"].to_arrow().cast(pa.large_string()))
+    return key, ranked, copies, edits
 
 
 def _is_permutation(index: I64, rows: int) -> bool:
@@ -224,7 +270,7 @@ def _positions(
     return position, tuple(in_order)
 
 
-def _write(files: Sequence[Path], position: I64, copies: I32, path: Path, work: Path) -> None:
+def _write(files: Sequence[Path], position: I64, copies: I32, edits: _Edits, path: Path, work: Path) -> None:
     import polars as pl
 
     temporary = work / f"{path.name}.tmp"
@@ -245,6 +291,7 @@ def _write(files: Sequence[Path], position: I64, copies: I32, path: Path, work: 
                 else pa.nulls(part.height, pa.float32()),
                 as_array(place, place >= 0),
                 as_array(copies[start:stop]),
+                edits.of(start, stop),
             ]
             writer.write_table(pa.Table.from_arrays(columns, schema=PLAN_SCHEMA))
             start = stop

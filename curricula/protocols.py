@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["CURRICULA", "Curriculum"]
+__all__ = ["CURRICULA", "Curriculum", "Dropping", "Editing"]
 
 CURRICULA = "foxing.curricula"
 
@@ -48,3 +48,29 @@ class Curriculum(Protocol):
             corpus order, null follows all others in corpus order) and optionally `copies` (int32 >= 1, 1 when absent).
         """
         ...
+
+
+@runtime_checkable
+class Dropping(Protocol):
+    """A curriculum that leaves rows out, besides what `--drop` names; optional.
+
+    Attributes:
+        drops: ids of the rules whose hits go to dropped/.
+    """
+
+    drops: ClassVar[tuple[str, ...]]
+
+
+@runtime_checkable
+class Editing(Protocol):
+    """A curriculum that gives rows other answers; optional. Of several curricula composed, one may.
+
+    Its `rank` gives a column `answer` besides (str): the text that takes the place of the row's answer, null where the
+    row stays as it is. What it gives for dropped rows, and for rows of plain text, is ignored. What stood there is kept
+    in the output beside it.
+
+    Attributes:
+        edits: True.
+    """
+
+    edits: ClassVar[bool]

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit.corpus import Shard, open_shard
-from curricula.inputs import locate
+from audit.rows import locate
+from curricula.edits_check import Edits
 from curricula.manifest import (
     Manifest,
     SeriesRecord,
@@ -74,10 +75,13 @@ def verify(path: Path, *, corpus: str | None = None, advance: Callable[[int], No
     _check_plan(found, out)
     for series in found.manifest.series:
         schema = series.arrow_schema()
+        edits = _edits_of(found, out, series)
         for receipt in found.manifest.data:
             if receipt.series == series.name:
-                _check_file(found, out, receipt, schema, len(schema))
+                _check_file(found, out, receipt, schema, len(schema), edits)
                 advance(receipt.size_bytes)
+        if edits is not None:
+            found.problems += edits.missing()
         _check_dropped(found, out, series, advance)
     for at in range(len(found.manifest.inputs)):
         _check_input(found, at, corpus)
@@ -106,7 +110,18 @@ def _check_plan(found: Verification, out: Path) -> None:
         found.problems.append(f"{path}: its SHA-256 is not the recorded one")
 
 
-def _check_file(found: Verification, out: Path, receipt: Receipt, schema: pa.Schema, hashed: int) -> pa.Table | None:
+def _edits_of(found: Verification, out: Path, series: SeriesRecord) -> Edits | None:
+    """What was to be edited in a series, as the plan has it; None where nothing was."""
+    plan = inside(out, str(found.manifest.plan["path"]))
+    if not series.original or plan is None or not plan.is_file():
+        return None
+    shards = [shard.key for shard in found.manifest.inputs if shard.series == series.name]
+    return Edits.of(plan, shards, series)
+
+
+def _check_file(
+    found: Verification, out: Path, receipt: Receipt, schema: pa.Schema, hashed: int, edits: Edits | None = None
+) -> pa.Table | None:
     """Digest, rows, schema, content and order of one file; in dropped/, also its shard column and row hashes."""
     file = inside(out, receipt.path)
     if file is None:
@@ -124,21 +139,27 @@ def _check_file(found: Verification, out: Path, receipt: Receipt, schema: pa.Sch
             if not same_schema(stored, schema):
                 found.problems.append(f"{receipt.path}: its schema or metadata is not that of the inputs")
                 return None
-            return _check_rows(found, receipt, opened.iter_batches(batch_size=4096), hashed)
+            return _check_rows(found, receipt, opened.iter_batches(batch_size=4096), hashed, edits)
     except (pa.ArrowException, OSError) as error:
         found.problems.append(f"{receipt.path}: cannot be read ({str(error).splitlines()[0]})")
         return None
 
 
-def _check_rows(found: Verification, receipt: Receipt, batches: Iterable[pa.RecordBatch], hashed: int) -> pa.Table:
+def _check_rows(
+    found: Verification, receipt: Receipt, batches: Iterable[pa.RecordBatch], hashed: int, edits: Edits | None
+) -> pa.Table:
     content, order, rows = 0, 0, 0
     origins: list[pa.RecordBatch] = []
     for batch in batches:
-        hashes = hash_rows(compacted(batch.select(list(range(hashed)))))
+        stood = batch
+        if edits is not None:
+            found.problems += edits.check(batch, receipt.first + rows, receipt.path)
+            stood = edits.restored(batch)
+        hashes = hash_rows(compacted(stood.select(list(range(hashed)))))
         positions = np.arange(receipt.first + rows, receipt.first + rows + batch.num_rows, dtype=np.int64)
         content, order = content + total(hashes), order + total(place(hashes, positions))
         rows += batch.num_rows
-        if batch.num_columns > hashed:
+        if batch.num_columns > hashed and edits is None:
             shards = batch.column(hashed).cast(pa.string())
             origins.append(pa.record_batch([shards, pa.array(hashes)], names=["shard", "hash"]))
     found.rows += rows
@@ -181,7 +202,7 @@ def _check_dropped(found: Verification, out: Path, series: SeriesRecord, advance
 def _check_input(found: Verification, at: int, corpus: str | None) -> None:
     """An input that is still there must be the one that was read, and its rows those that the manifest sums."""
     record = found.manifest.inputs[at]
-    where = locate(record.uri, record.key, corpus)
+    where = locate(record.uri, record.key, corpus=corpus)
     if where is None:
         found.absent.append(record.key)
         return

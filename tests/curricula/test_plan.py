@@ -116,7 +116,7 @@ def test_unranked_rows_are_counted_and_last(tmp_path: Path) -> None:
 def test_plan_has_its_documented_schema(tmp_path: Path) -> None:
     plan, frame = made(tmp_path, [0.5, None], [True, False], Original())
     assert pq.read_schema(plan.path).equals(PLAN_SCHEMA)
-    assert frame.row(0) == ("a", 0, "drop", ["FX201", "FX101"], 0.5, None, 0)
+    assert frame.row(0) == ("a", 0, "drop", ["FX201", "FX101"], 0.5, None, 0, None)
 
 
 def test_copies_take_following_positions(tmp_path: Path) -> None:

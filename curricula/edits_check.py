@@ -1,0 +1,78 @@
+"""Checks that edited rows hold the answers that the plan has for them, and that no other row was edited."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from audit.layout import Kind, Layout
+from curricula.edit import Editor, KeptAnswers
+from curricula.manifest import SeriesRecord
+from curricula.stored import in_transit, recast
+
+__all__ = ["Edits"]
+
+
+class Edits:
+    """The edits of one series, by output position.
+
+    Args:
+        kept: how rows were edited.
+        positions: int64, ascending: output rows that were to be edited.
+        answers: large_string, what each was to be.
+    """
+
+    def __init__(self, kept: KeptAnswers, positions: npt.NDArray[np.int64], answers: pa.LargeStringArray) -> None:
+        self._kept, self._positions, self._answers = kept, positions, answers
+        self._seen = 0
+
+    @classmethod
+    def of(cls, plan: Path, shards: list[str], series: SeriesRecord) -> Edits:
+        """Read a plan."""
+        columns = ["shard", "rank", "copies", "answer"]
+        table = pq.read_table(plan, columns=columns, filters=~pc.field("answer").is_null())
+        table = table.filter(pc.is_in(table.column("shard"), pa.array(shards, pa.string()))).sort_by("rank")
+        copies = table.column("copies").to_numpy()
+        row = np.repeat(np.arange(table.num_rows), copies)
+        nth = np.arange(len(row)) - np.repeat(np.cumsum(copies) - copies, copies)
+        positions = table.column("rank").to_numpy()[row] + nth
+        answers = table.column("answer").combine_chunks().take(pa.array(row))
+        found = re.fullmatch(r"(\w+)\((.*)\)", series.layout)
+        assert found is not None
+        names = found[2].split(", ")
+        schema = series.arrow_schema()
+        transit = pa.schema([field.with_type(in_transit(field.type)) for field in schema], metadata=schema.metadata)
+        kept = KeptAnswers(Editor(transit, Layout(Kind(found[1]), tuple(names))), series.original)
+        return cls(kept, positions, answers)
+
+    def check(self, batch: pa.RecordBatch, first: int, path: str) -> list[str]:
+        """What is wrong with the edits of rows that follow each other from output position `first`."""
+        begin, end = np.searchsorted(self._positions, [first, first + batch.num_rows]).tolist()
+        rows = self._positions[begin:end] - first
+        self._seen += len(rows)
+        edited = np.flatnonzero(np.asarray(batch.column(self._kept.name).is_valid()))
+        if not np.array_equal(edited, rows):
+            return [f"{path}: {len(edited):,} of its rows were edited, and not the {len(rows):,} of the plan"]
+        texts = self._kept.editor.texts(self._narrow(batch).take(pa.array(rows)))
+        same = pc.all(pc.equal(texts, self._answers.slice(begin, end - begin))).as_py()
+        return [] if same in (True, None) else [f"{path}: edited answers are not those of the plan"]
+
+    def _narrow(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        schema = self._kept.widened(self._kept.editor.schema)
+        wide = recast(batch, schema)
+        return wide.select(list(range(wide.num_columns - 1)))
+
+    def restored(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows as they were read."""
+        return self._kept.restored(recast(batch, self._kept.widened(self._kept.editor.schema)))
+
+    def missing(self) -> list[str]:
+        """Edits of the plan that no file had a row for."""
+        left = len(self._positions) - self._seen
+        return [f"data/: {left:,} rows that the plan edits are not there"] if left else []
