@@ -1,0 +1,160 @@
+"""`foxing probe`: what a model knows of the facts in a corpus."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from audit.cli.options import CONTEXT, Session, common
+
+if TYPE_CHECKING:
+    from audit.config import Config
+    from audit.corpus import Corpus
+    from audit.findings import Findings
+
+EXAMPLES = """\b
+Examples:
+  foxing probe qa.parquet -o probed --model HuggingFaceTB/SmolLM2-135M
+  foxing probe qa.jsonl -o probed --model ./model --pool exemplars.jsonl
+"""
+_FACTS = 64
+
+
+@click.command("probe", context_settings=CONTEXT, epilog=EXAMPLES)
+@click.argument("paths", nargs=-1, required=True)
+@click.option("-o", "--output", "directory", metavar="DIR", required=True, help="Folder for the findings.")
+@click.option("--model", metavar="M", help="Causal language model: folder, GGUF file or hub id.")
+@click.option("--pool", metavar="FILE", help="Exemplars; by default 64 facts of each relation of PATHS.")
+@click.option("--question", metavar="COL", help="Column of the question. Found by convention when not given.")
+@click.option("--answers", metavar="COL", help="Column of the answer, or of a list of accepted ones.")
+@click.option("--relation", metavar="COL", help="Column of the kind of fact ('relation' where there is one).")
+@click.option("--by", help="Column whose values are the sources.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where the model runs.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes, each with a model.")
+@common
+def command(
+    session: Session,
+    /,
+    paths: tuple[str, ...],
+    directory: str,
+    model: str | None,
+    pool: str | None,
+    workers: int,
+    **chosen: str | None,
+) -> None:
+    """Put every question of PATHS to a model, and say how well it knows the answer (SliCK categories).
+
+    Findings go to DIR, one a row, in the column `knowledge`; a killed probe goes on where it was. Training on Unknown
+    facts teaches a model to make things up: see `foxing rule FX401`.
+    """
+    from audit.scan import Progress, scan
+
+    config = _configured(session, paths, Path(directory), model, pool, chosen)
+    config = dataclasses.replace(config, scan=dataclasses.replace(config.scan, workers=workers))
+    with session.progress("probe") as bar:
+
+        def show(progress: Progress) -> None:
+            bar.update(progress.done_bytes / 1e6, progress.total_bytes / 1e6, f"  {progress.rows:,} rows")
+
+        findings = scan(paths, directory, config, on_progress=show).findings
+    session.result(_described(findings))
+    for failed in findings.failed:
+        session.error(failed.message)
+    if findings.failed:
+        raise SystemExit(2)
+
+
+def _configured(
+    session: Session,
+    paths: tuple[str, ...],
+    directory: Path,
+    model: str | None,
+    pool: str | None,
+    chosen: Mapping[str, str | None],
+) -> Config:
+    from audit.corpus import Corpus
+    from audit.destination import EXEMPLARS, refuse_foreign
+    from audit.exemplar_pool import columns_of_questions, make_pool
+
+    config = session.config
+    settings = dict(config.signals.get("knowledge", {}))
+    settings |= {name: value for name, value in (("model", model), ("pool", pool)) if value is not None}
+    if not settings.get("model"):
+        raise click.UsageError("No model. Name a folder, GGUF file or hub id with --model.")
+    corpus = Corpus.open(list(paths))
+    if chosen["question"] is None and "question" not in settings:
+        names = ("question", "answers", "relation")
+        settings |= dict(zip(names, columns_of_questions(corpus), strict=True))
+    for name in ("question", "answers", "relation"):
+        if (value := chosen[name]) is not None:
+            settings[name] = value
+    columns = (str(settings["question"]), str(settings.get("answers", "answers")), str(settings.get("relation", "")))
+    if "pool" not in settings:
+        path = directory / EXEMPLARS
+        if not path.exists():
+            refuse_foreign(directory)
+            made = make_pool(corpus, columns, facts=_FACTS).to_bytes()
+            directory.mkdir(parents=True, exist_ok=True)
+            spare = directory / f".{EXEMPLARS}.tmp"
+            spare.write_bytes(made)
+            spare.replace(path)
+        settings["pool"] = str(path)
+    changes: dict[str, object] = {name: chosen[name] for name in ("by", "device") if chosen[name] is not None}
+    text = _text_column(corpus, columns)
+    scan = dataclasses.replace(
+        config.scan,
+        signals=("document", "knowledge"),
+        stages=(),
+        sketches=False,
+        text=config.scan.text or text,
+        **changes,  # type: ignore[arg-type]
+    )
+    return dataclasses.replace(config, scan=scan, signals={**config.signals, "knowledge": settings})
+
+
+def _text_column(corpus: Corpus, columns: tuple[str, str, str]) -> str | None:
+    """The question, as text; None where rows are read as question and answer anyhow: those can be relabelled."""
+    from audit.layout import find_layout
+    from audit.readers.protocol import ShardError
+
+    shard = corpus.shards[0]
+    try:
+        read = find_layout(shard.reader.names(), shard.uri).columns
+    except ShardError:
+        return columns[0] or None
+    return None if (read[0], read[-1]) == columns[:2] else columns[0] or None
+
+
+def _described(findings: Findings) -> str:
+    """Shares of the categories, as measured and corrected for chance, with 95 % intervals."""
+    from collections import Counter
+
+    from audit.prevalence import wilson
+    from detectors.slick import Category
+
+    counts: dict[str, Counter[str | None]] = {"category": Counter(), "corrected": Counter()}
+    for part in findings.parts({"knowledge": frozenset(counts)}):
+        for name, counter in counts.items():
+            counter.update(part["knowledge"].struct.field(name).to_list())
+    n = sum(count for label, count in counts["category"].items() if label is not None)
+    lines = [
+        f"{findings.rows:,} rows, {n:,} with a question and an answer",
+        "",
+        "category      share    95 % interval    corrected for chance",
+    ]
+    for category in Category:
+        hits, corrected = (counts[name][category.label] for name in ("category", "corrected"))
+        interval = wilson(hits, n)
+        lines.append(
+            f"{category.label:<12} {_percent(hits, n)}  {100 * interval.low:5.1f} to {100 * interval.high:5.1f} %"
+            f"    {_percent(corrected, n)}"
+        )
+    return "\n".join([*lines, "", f"signature {findings.signature()}", f"findings in {findings.directory}"])
+
+
+def _percent(hits: int, n: int) -> str:
+    return f"{100 * hits / n:5.1f} %" if n else "      -"
