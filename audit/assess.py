@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
-from audit.calibrate import SIGNAL, Calibration, calibrated, reference
+from audit.assessment import Assessment, Judged, Result, SourceShare, Verdict
+from audit.calibrate import SIGNAL, Calibration, OwnCalibration, calibrated, reference, uncalibrated
 from audit.census import Census, Counts, Tally
+from audit.evidence import Evidence
 from audit.expressions import parse
-from audit.prevalence import DRAWS, ErrorRates, Estimate, Interval, Trial, estimate, wilson
+from audit.false_flags import known_flags
+from audit.prevalence import Estimate, Interval, Opinion, Prevalence, Shares, prevalence, wilson
+from audit.rogan_gladen import DRAWS, ErrorRates, Trial, estimate
 from audit.rules import Rule, applicable, choose, evaluate, find, rules_hash
+from audit.score_cells import ScoreCells
 from audit.shard_types import odd_types
 from audit.worst import Case, Worst
 from detectors.errors import ConfigError
@@ -21,12 +25,12 @@ from detectors.errors import ConfigError
 if TYPE_CHECKING:
     import polars as pl
 
-    from audit.findings import FailedShard, Findings
-    from audit.profile import Profile
+    from audit.findings import Findings
 
 __all__ = [
     "Assessment",
     "Case",
+    "Evidence",
     "Judged",
     "Result",
     "SourceShare",
@@ -39,116 +43,13 @@ __all__ = [
 _MACHINE_WRITTEN = "FX101"
 _SCHEMA = "FX902"
 _CORRECTABLE = re.compile(r"\s*ai_text\.p_human\s*<=?\s*(0?\.\d+|\d+(?:\.\d+)?e-\d+)\s*", re.IGNORECASE)
+_CALIBRATED = re.compile(r"\bai_text\.(p_human|score|machine_share)\b", re.IGNORECASE)
 _UNCORRECTED = "counted, not corrected: the detector's errors are known for `ai_text.p_human <= NUMBER` alone"
+_ROGAN_GLADEN = "flagged, corrected for errors (Rogan and Gladen)"
 _WORST_SHARDS = 20
 _CLOSE_SOURCES = 200
+_WIDE = 0.5
 _COARSE_DRAWS = 1_000
-
-
-class Verdict(Enum):
-    """What became of a rule."""
-
-    WITHIN = "within"
-    OVER = "over"
-    NO_ESTIMATE = "no estimate"
-    NOT_APPLICABLE = "not applicable"
-
-
-class Judged(Enum):
-    """What a rule's `n` counts."""
-
-    ROWS = "row"
-    SHARDS = "shard"
-
-
-@dataclass(frozen=True)
-class SourceShare:
-    """A rule's share in one source: `share` with its 95 % interval, corrected where the rule's own share is.
-
-    A corrected interval comes from 20,000 draws in the sources with most hits (200 or more) and from 1,000 in others,
-    which moves its ends by about 2 % of its width (standard error) and keeps ten thousand sources affordable.
-    """
-
-    source: str
-    n: int
-    hits: int
-    share: float | None
-    interval: Interval | None
-
-
-@dataclass(frozen=True)
-class Result:
-    """One rule, judged.
-
-    Attributes:
-        rule: the rule, its budget as judged.
-        verdict: within or over budget; no estimate; or not applicable because its signal was not scanned.
-        judged: what n counts.
-        n: documents on which the rule is defined (not null), or shards.
-        hits: of them hit.
-        counted: hits / n; None when n is 0.
-        share: what the budget is compared with: corrected for the detector's errors when `corrected`, else counted.
-        interval: 95 % interval of `share`; None exactly when `share` is.
-        corrected: whether the share is corrected.
-        by_words: the same share by words instead of documents; None for rules over shards.
-        reason: why there is no estimate, why the rule is not applicable, or why FX101 is counted and not corrected;
-            None otherwise.
-        sources: the share in each source, highest first.
-        worst: the worst hits, worst first.
-    """
-
-    rule: Rule
-    verdict: Verdict
-    judged: Judged
-    n: int
-    hits: int
-    counted: float | None
-    share: float | None
-    interval: Interval | None
-    corrected: bool
-    by_words: Estimate | None
-    reason: str | None
-    sources: tuple[SourceShare, ...]
-    worst: tuple[Case, ...]
-
-
-@dataclass(frozen=True)
-class Assessment:
-    """What findings mean under a set of rules.
-
-    Attributes:
-        results: one a rule, in rule order.
-        total: counts over the corpus.
-        sources: counts by source, by name.
-        shards: number of shards that were measured.
-        failed: shards that could not be read.
-        signals: names of the signals that measured.
-        strict: whether FX101 was judged by the upper end of its interval.
-        signature: of findings and rules.
-        profile: the lexical profile of the corpus; None where it was not asked for, or not sketched.
-    """
-
-    results: tuple[Result, ...]
-    total: Counts
-    sources: Mapping[str, Counts]
-    shards: int
-    failed: tuple[FailedShard, ...]
-    signals: tuple[str, ...]
-    strict: bool
-    signature: str
-    profile: Profile | None = None
-
-    @property
-    def over(self) -> tuple[Result, ...]:
-        """Results over budget."""
-        return tuple(result for result in self.results if result.verdict is Verdict.OVER)
-
-    @property
-    def exit_code(self) -> int:
-        """0 within budget, 1 over budget, 2 when a shard could not be read or there is no row at all."""
-        if self.failed or not self.total.rows:
-            return 2
-        return 1 if self.over else 0
 
 
 def assess(
@@ -160,7 +61,7 @@ def assess(
     ignore: Sequence[str] = (),
     strict: bool = False,
     top: int = 10,
-    tables: Calibration | None = None,
+    evidence: Evidence | None = None,
 ) -> Assessment:
     """Judge findings, in one pass and bounded memory.
 
@@ -172,21 +73,25 @@ def assess(
         ignore: prefixes of rule ids to leave out.
         strict: judge FX101 by the upper end of its interval, and take no estimate for over budget.
         top: number of worst rows kept for each rule.
-        tables: what is known of the detector; None takes the bundled detector's tables.
+        evidence: what is known of the detector and of documents; None takes the bundled detector's tables alone.
 
     Raises:
-        ConfigError: an id that no rule has, or a rule selected by its full id whose signal was not scanned.
+        ConfigError: an id that no rule has, a rule selected by its full id whose signal was not scanned, or labels that
+            cannot be used.
     """
     for rule_id in budgets or {}:
         find(rules, rule_id)
     chosen = choose(rules, select, ignore)
-    pass_ = _Pass(chosen, top)
+    known = evidence or Evidence()
+    pass_ = _Pass(chosen, top, known if any(_threshold(rule) for rule in chosen) else None)
     for part in findings.parts():
-        pass_.add(calibrated(part, tables))
+        pass_.add(calibrated(part, known.tables))
+    if known.labels is not None and any(_threshold(rule) for rule in chosen):
+        _check_labels(pass_)
     ids = [rule.id for rule in chosen if rule.when and pass_.applies.get(rule.id)]
     total = pass_.census.total(ids)
     sources = {name: pass_.census.source(name, ids) for name in pass_.census.sources}
-    judge = _Judge(findings, pass_, total, sources, dict(budgets or {}), frozenset(select), strict, tables)
+    judge = _Judge(findings, pass_, total, sources, dict(budgets or {}), frozenset(select), strict, known)
     return Assessment(
         results=tuple(judge.result(rule) for rule in chosen),
         total=total,
@@ -195,26 +100,45 @@ def assess(
         failed=tuple(findings.failed),
         signals=tuple(signal.name for signal in findings.measured),
         strict=strict,
-        signature=judged_signature(findings, chosen, tables),
+        signature=judged_signature(findings, chosen, known.tables),
     )
 
 
 class _Pass:
-    """What one pass over the parts of findings collects."""
+    """What one pass over the parts of findings collects; histograms of scores only where a share is estimated."""
 
-    def __init__(self, rules: Sequence[Rule], top: int) -> None:
+    def __init__(self, rules: Sequence[Rule], top: int, estimating: Evidence | None) -> None:
         self.rules = rules
         self.census = Census()
+        self.cells = ScoreCells()
+        self.estimating = estimating if estimating is not None and estimating.profiles is not None else None
         self.applies: dict[str, bool] = {}
         self.worst = {rule.id: Worst(rule, top) for rule in rules if rule.when}
+        self.tiers: set[str] = set()
 
     def add(self, frame: pl.DataFrame) -> None:
         if not self.applies:
             self.applies = {rule.id: applicable(rule, frame.schema) for rule in self.rules}
         verdicts = evaluate(frame, self.rules)
         self.census.add(Census.of(frame, verdicts))
+        if SIGNAL in frame.columns and "tier" in frame[SIGNAL].struct.fields:
+            fields = frame[SIGNAL].struct
+            self.tiers.update(fields.field("tier").filter(fields.field("margin").is_not_null()).drop_nulls().unique())
+        if self.estimating is not None and SIGNAL in frame.columns:
+            tables = self.estimating.tables or reference()
+            self.cells.add(ScoreCells.of(frame, tables, self.estimating.labels))
         for rule_id in verdicts.columns:
             self.worst[rule_id].add(frame, verdicts[rule_id])
+
+
+def _check_labels(pass_: _Pass) -> None:
+    """Labels that change nothing must not look as if they had."""
+    if not pass_.cells.total.scored:
+        raise ConfigError(
+            "labels: nothing was scored by a tier with known scores of labelled sources. Leave the labels out."
+        )
+    if not pass_.cells.total.labelled.any():
+        raise ConfigError("labels: no labelled row was judged. Take shard and row from foxing findings.")
 
 
 @dataclass(frozen=True)
@@ -226,7 +150,7 @@ class _Judge:
     budgets: Mapping[str, float]
     selected: frozenset[str]
     strict: bool
-    tables: Calibration | None
+    evidence: Evidence
 
     def result(self, rule: Rule) -> Result:
         judged = _with_budget(rule, self.budgets)
@@ -247,12 +171,15 @@ class _Judge:
         return Result(rule, Verdict.NOT_APPLICABLE, Judged.ROWS, 0, 0, None, *nothing, reason, (), ())
 
     def _rows(self, rule: Rule) -> Result:
+        profiles = self.evidence.profiles
+        if profiles is not None and _threshold(rule) and self.seen.cells.total.scored:
+            return self._estimated(rule, prevalence(self.seen.cells, profiles, seed=self.findings.seed))
         tally = self.total.rules[rule.id]
-        rates = self._rates(rule)
+        rates, known = self._rates(rule), known_flags(self.findings, rule)
         found, by_words = self._share(tally, rates), self._share_of_words(tally, rates)
         return Result(
             rule=rule,
-            verdict=self._verdict(rule, found, rates is not None),
+            verdict=Verdict.NO_ESTIMATE if known.is_missing else self._verdict(rule, found, rates is not None),
             judged=Judged.ROWS,
             n=tally.n,
             hits=tally.hits,
@@ -261,17 +188,68 @@ class _Judge:
             interval=found.interval,
             corrected=rates is not None and found.share is not None,
             by_words=by_words,
-            reason=found.reason or (_UNCORRECTED if rule.id == _MACHINE_WRITTEN and rates is None else None),
+            reason=self._uncalibrated(rule, tally)
+            or found.reason
+            or known.reason
+            or (_UNCORRECTED if rule.id == _MACHINE_WRITTEN and rates is None else None),
             sources=self._sources(rule, rates),
             worst=self.seen.worst[rule.id].cases(self._uris()),
         )
 
+    def _estimated(self, rule: Rule, shares: Shares) -> Result:
+        """FX101, its share estimated from the distribution of scores, with what was flagged beside it."""
+        tally = self.total.rules[rule.id]
+        rates, whole, words = self._rates(rule), shares.documents, shares.words
+        flagged = self._share(tally, rates)
+        opinion = Opinion(_ROGAN_GLADEN, flagged.share, flagged.interval)
+        whole = _narrowed(
+            dataclasses.replace(whole, second_opinions=(*whole.second_opinions, opinion)),
+            self._bounds(flagged.interval),
+        )
+        found = Estimate(whole.share, whole.interval, whole.n, flagged.observed)
+        observed = tally.hit_words / tally.n_words if tally.n_words else None
+        return Result(
+            rule=rule,
+            verdict=self._verdict(rule, found, corrected=True),
+            judged=Judged.ROWS,
+            n=tally.n,
+            hits=tally.hits,
+            counted=flagged.observed,
+            share=whole.share,
+            interval=whole.interval,
+            corrected=whole.share is not None,
+            by_words=Estimate(
+                words.share, words.interval, words.n, observed, None if words.interval else _joined(words)
+            ),
+            reason=_joined(whole),
+            sources=self._estimated_sources(rule, shares, rates),
+            worst=self.seen.worst[rule.id].cases(self._uris()),
+            shares=dataclasses.replace(shares, documents=whole),
+        )
+
+    def _estimated_sources(self, rule: Rule, shares: Shares, rates: ErrorRates | None) -> tuple[SourceShare, ...]:
+        flagged = {one.source: one for one in self._sources(rule, rates)}
+        nothing = Prevalence(None, None, 0)
+        found = {name: shares.groups.get("source", {}).get(name, nothing) for name in self.sources}
+        listed = ((flagged[name], _narrowed(one, self._bounds(flagged[name].interval))) for name, one in found.items())
+        return _highest_first(
+            SourceShare(flag.source, flag.n, flag.hits, one.share, one.interval) for flag, one in listed
+        )
+
+    def _bounds(self, flagged: Interval | None) -> Interval | None:
+        """What flags say for sure: how a reference of the user's own errs on other text than that is not known."""
+        return None if isinstance(self.evidence.tables, OwnCalibration) else flagged
+
+    def _uncalibrated(self, rule: Rule, tally: Tally) -> str | None:
+        """Why no row has what a rule about `p_human` or `score` reads, where that is for want of a reference."""
+        if tally.n or not _CALIBRATED.search(rule.when):
+            return None
+        return uncalibrated(self.seen.tiers, self.evidence.tables)
+
     def _rates(self, rule: Rule) -> ErrorRates | None:
         """The detector's errors at the rule's threshold; None for a rule whose counted share is judged."""
-        threshold = _CORRECTABLE.fullmatch(rule.when) if rule.id == _MACHINE_WRITTEN else None
-        if threshold is None or not 0 < float(threshold[1]) < 1:
-            return None
-        return error_rates(self.tables or reference(), float(threshold[1]))
+        threshold = _threshold(rule)
+        return error_rates(self.evidence.tables or reference(), threshold) if threshold else None
 
     def _share(self, tally: Tally, rates: ErrorRates | None, draws: int = DRAWS) -> Estimate:
         if not tally.n:
@@ -302,7 +280,7 @@ class _Judge:
             SourceShare(name, tally.n, tally.hits, one.share, one.interval)
             for name, tally, one in ((name, tally, found[tally.hits, tally.n]) for name, tally in tallies.items())
         ]
-        return tuple(sorted(shares, key=lambda source: (-_lower(source.interval), -(source.share or 0), source.source)))
+        return _highest_first(shares)
 
     def _verdict(self, rule: Rule, found: Estimate, corrected: bool) -> Verdict:
         if found.share is None or found.interval is None:
@@ -362,6 +340,37 @@ def error_rates(tables: Calibration, threshold: float) -> ErrorRates:
         human=tuple(trial for kind, trial in trials if kind == "human"),
         machine=tuple(trial for kind, trial in trials if kind != "human"),
     )
+
+
+def _threshold(rule: Rule) -> float | None:
+    """The p-value at which the rule flags machine-written text; None for a rule whose counted share is judged."""
+    found = _CORRECTABLE.fullmatch(rule.when) if rule.id == _MACHINE_WRITTEN else None
+    return float(found[1]) if found is not None and 0 < float(found[1]) < 1 else None
+
+
+def _joined(found: Prevalence) -> str | None:
+    return "; ".join(found.reasons) or None
+
+
+def _highest_first(shares: Iterable[SourceShare]) -> tuple[SourceShare, ...]:
+    return tuple(sorted(shares, key=lambda source: (-_lower(source.interval), -(source.share or 0), source.source)))
+
+
+def _narrowed(found: Prevalence, flagged: Interval | None) -> Prevalence:
+    """A wide interval, cut to what the share of flagged documents leaves possible.
+
+    Scores far beyond all of the reference say little of how many there are, and a flag is no less sure for it.
+    """
+    if found.share is None or found.interval is None or flagged is None:
+        return found
+    if found.interval.high - found.interval.low <= _WIDE:
+        return found
+    low, high = max(found.interval.low, flagged.low), min(found.interval.high, flagged.high)
+    if low > high or (low, high) == (found.interval.low, found.interval.high):
+        return found
+    reason = "the scores leave more than half of all shares possible; what was flagged leaves fewer"
+    share = min(max(found.share, low), high)
+    return dataclasses.replace(found, share=share, interval=Interval(low, high), reasons=(*found.reasons, reason))
 
 
 def _with_budget(rule: Rule, budgets: Mapping[str, float]) -> Rule:

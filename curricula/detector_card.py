@@ -164,10 +164,10 @@ that a person wrote a text.
 - Text that a model edited (polish, rewrite) counts as machine text in the training data, and is found less often.
 - New models write differently, and a generator unlike all of the training data can be ranked little better than
   chance (see the lines "left out of training"). The figures for sources left out are the honest guide.
-- Documents over 8 KiB are cut into windows of equal size, up to 8 KiB each, and have the mean margin of their windows.
+- Documents over 4 KiB are cut into windows of equal size, up to 4 KiB each, and have the mean margin of their windows.
   Over 1 MiB, a scan measures pieces of up to that size and weighs their margins by characters.
-- Case, quotes, dashes, Markdown marks and line breaks are folded away, and in character n-grams accents, full width
-  and digits too.
+- Case, quotes, dashes, Markdown marks and line breaks are folded away. Words that are misspelt or written with
+  homoglyphs are unknown, and unknown words count for nothing.
 """
 
 
@@ -195,7 +195,9 @@ def model_card(
     parts = [
         "# ai_text, fast tier",
         "Written by `python -m curricula.train_detector`; every figure below was measured in that run.",
-        "A linear model over hashed words, word pairs, marks and 5-grams of characters (2^18 int8 buckets, counted).",
+        "A linear model over words, word pairs, marks and triples of kinds of words, each counted once in a window "
+        "(hashed; 2^18 int8 weights, each with a check of 8 bits). Summed weights are divided by the root of the "
+        "number of features that the table holds; others count for nothing.",
         _INTENDED,
         "## Training data",
         "\n".join(f"- {line}" for line in counts),

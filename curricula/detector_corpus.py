@@ -1,4 +1,4 @@
-"""Labelled text for training a detector: reading it, its folds by source, its weights, and cuts against easy cues."""
+"""Labelled text for training a detector: reading it, its folds by source and its weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import polars as pl
 
 from detectors.errors import InputError
 
-__all__ = ["FILES", "Corpus", "cut", "document_weights", "intercept_groups", "read_corpus", "source_folds"]
+__all__ = ["FILES", "Corpus", "document_weights", "intercept_groups", "language_parts", "read_corpus", "source_folds"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -100,8 +100,7 @@ def document_weights(corpus: Corpus, *, mirror_weight: float, source_power: floa
     cell = corpus.frame.select(pl.len().over("source", "label", "lang")).to_series().to_numpy().astype(np.float64)
     weights = cell**-source_power
     weights[corpus.names("split") == "mirror"] *= mirror_weight
-    language, label = corpus.names("lang"), corpus.label
-    part = np.select([language == "en", language == "zh"], [0, 1], 2)
+    part, label = language_parts(corpus), corpus.label
     for index in range(3):
         total = weights[part == index].sum()
         for kind in (0, 1):
@@ -112,25 +111,14 @@ def document_weights(corpus: Corpus, *, mirror_weight: float, source_power: floa
     return result
 
 
+def language_parts(corpus: Corpus) -> Integers:
+    """int64[n]: 0 for English, 1 for Chinese, 2 for the languages that have little text of both classes."""
+    language = corpus.names("lang")
+    part: Integers = np.select([language == "en", language == "zh"], [0, 1], 2).astype(np.int64)
+    return part
+
+
 def intercept_groups(corpus: Corpus) -> Integers:
     """int64[n]: one number for each family of sources and language."""
     key = corpus.frame.select(pl.concat_str("family", "lang", separator="|")).to_series()
     return key.rank("dense").to_numpy().astype(np.int64) - 1
-
-
-def cut(corpus: Corpus, share: float, seed: int) -> Corpus:
-    """The corpus with a random `share` of its documents cut to a run of 200 to 1,500 characters, in both classes.
-
-    What starts or ends a document, and how long it is, then says less about who wrote it.
-    """
-    random = np.random.default_rng(seed)
-    n = corpus.frame.height
-    size = np.exp(random.uniform(np.log(200.0), np.log(1500.0), n)).astype(np.int64)
-    room = np.maximum(corpus.frame["text"].str.len_chars().to_numpy().astype(np.int64) - size, 0)
-    start = (random.uniform(size=n) * (room + 1)).astype(np.int64)
-    chosen = (random.uniform(size=n) < share) & (room > 0)
-    columns = {"_start": start, "_size": size, "_chosen": chosen}
-    frame = corpus.frame.with_columns(*(pl.Series(name, values) for name, values in columns.items()))
-    part = pl.col("text").str.slice(pl.col("_start"), pl.col("_size"))
-    text = pl.when(pl.col("_chosen")).then(part).otherwise(pl.col("text")).alias("text")
-    return Corpus(frame.with_columns(text).drop(*columns))

@@ -2,9 +2,9 @@
 
     python -m curricula.train_detector --data ../shared/data/detection --out detectors/ai_text
 
-Reads train, dev, modern_ai, mirror and dated_web.parquet (columns as described in their README), fits an ensemble of
-logistic regressions over the features of `detectors.ai_text.features`, averages and quantises it, calibrates it on
-margins of sources left out, and writes model files, calibration and model card. The same seed gives the same files.
+Reads train, dev, modern_ai, mirror and dated_web.parquet (columns as described in their README), fits linear machines
+over the features of `detectors.ai_text.features`, averages and quantises them, calibrates on margins of sources left
+out, and writes model files, calibration and model card. The same seed gives the same files.
 """
 
 from __future__ import annotations
@@ -17,29 +17,17 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from curricula.detector_card import Area, Evidence, measure, model_card, wilson
-from curricula.detector_corpus import Corpus, cut, document_weights, intercept_groups, read_corpus, source_folds
-from curricula.detector_fit import (
-    Fit,
-    Judged,
-    Member,
-    Problem,
-    blank_tables,
-    damping,
-    emitted,
-    fit_member,
-    judged,
-    mean_fit,
-    quantised,
-)
+from curricula.detector_corpus import Corpus, document_weights, read_corpus, source_folds
+from curricula.detector_fit import Judged, Member, Problem, fitted, judged, problem_of, quantised
 from detectors.ai_text import AiText
-from detectors.ai_text.calibration import CALIBRATION_FILE, Reference, fit_reference
-from detectors.ai_text.features import Tables
+from detectors.ai_text.calibration import CALIBRATION_FILE, Labelled, Reference, build_reference
 from detectors.ai_text.model import FastModel, write_files
 from detectors.errors import FoxingError
 
-__all__ = ["MODEL_FILE", "Recipe", "Trained", "main", "train", "write_model"]
+__all__ = ["MODEL_FILE", "Recipe", "Trained", "main", "train", "write_margins", "write_model"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -60,25 +48,31 @@ class Recipe:
     """Everything that decides the weights, besides the data.
 
     Attributes:
-        members: the ensemble; margins are averaged.
-        iterations: L-BFGS steps a member.
+        members: the ensemble; weights are averaged.
+        passes: over all documents, for each member and stage.
         folds: groups of sources for the leave-sources-out margins.
         mirror_weight: factor on documents of `mirror`.
         source_power: a source of n documents weighs n to the power of 1 minus this, 0 to 1.
-        cut_share: share of training documents cut to a random run of words, so that beginnings, endings and length
-            say nothing.
         left_out: (column, value) pairs; for each a model is trained without such rows, and without the human
             documents that they mirror, and measured on them.
-        seed: of folds and cuts.
+        unseen_generators: for each a model is trained without its rows, and measured on its held-back ones against
+            the held-back human rows of the same sources.
+        seed: of the order of documents.
     """
 
-    members: tuple[Member, ...] = (Member(30.0), Member(15.0, intercept_ridge=30.0))
-    iterations: int = 40
+    members: tuple[Member, ...] = (Member(2.0, own_intercepts=(0.05, 0.1, 0.3)),)
+    passes: int = 12
     folds: int = 5
     mirror_weight: float = 4.0
     source_power: float = 0.5
-    cut_share: float = 0.25
-    left_out: tuple[tuple[str, str], ...] = (("generator", "assistant-2026"), ("lang", "zh"), ("lang", "es"))
+    left_out: tuple[tuple[str, str], ...] = (
+        ("generator", "assistant-2026"),
+        ("lang", "zh"),
+        ("lang", "es"),
+        ("lang", "de"),
+        ("lang", "ru"),
+    )
+    unseen_generators: tuple[str, ...] = ("gpt-4o", "llama-3-70b", "claude-3-opus", "deepseek-v3")
     seed: int = 17
 
 
@@ -95,6 +89,8 @@ class Trained:
         card: text of MODEL_CARD.md.
         cross: AUROC per source left out.
         inside: AUROC per source on held-back rows.
+        outside: every document as judged by a model that saw no document of its family, and
+        fold: int64[n], in which fold it was left out.
     """
 
     model: FastModel
@@ -102,39 +98,44 @@ class Trained:
     card: str
     cross: tuple[Area, ...]
     inside: tuple[Area, ...]
+    outside: Judged
+    fold: Integers
 
 
 def train(corpus: Corpus, recipe: Recipe = _DEFAULT) -> Trained:
     """Train, calibrate and measure. Rows of split `dev` are never trained on; they give the in-source figures."""
     held_back = corpus.names("split") == "dev"
     seen, unseen = corpus.rows(~held_back), corpus.rows(held_back)
-    tables = blank_tables()
-    features = emitted(cut(seen, recipe.cut_share, recipe.seed).frame, tables)
     share = document_weights(seen, mirror_weight=recipe.mirror_weight, source_power=recipe.source_power)
-    problem = Problem(features, damping(features), seen.label, share, intercept_groups(seen))
-    outside = _out_of_source(seen, problem, tables, recipe)
-    model = quantised(_fit(problem, np.arange(len(share)), recipe), tables)
-    evidence = _evidence(seen, outside)
+    problem, fold = problem_of(seen, share), source_folds(corpus, recipe.folds)
+    outside = _out_of_source(corpus, problem, fold, recipe)
+    model = _model(problem, np.arange(len(share)), recipe)
     rows = outside.enough
-    reference = fit_reference(
-        outside.margin[rows],
-        seen.label[rows],
-        seen.names("source")[rows],
-        outside.language[rows],
-        outside.length[rows],
+    labelled = Labelled(
+        margin=outside.margin[rows],
+        label=corpus.label[rows],
+        source=corpus.names("source")[rows],
+        family=corpus.names("family")[rows],
+        domain=corpus.names("domain")[rows],
+        generator=corpus.names("generator")[rows],
+        language=outside.language[rows],
+        length=outside.length[rows],
+        style=outside.style[rows].astype(np.float64),
     )
-    cross = (*measure(evidence), *measure(_mirrored(seen, outside)))
+    reference = build_reference(labelled)
+    cross = (*measure(_evidence(corpus, outside)), *measure(_mirrored(corpus, outside)))
     inside = measure(_evidence(unseen, _judge(unseen, model))) if held_back.any() else ()
+    notes = [*_left_out(seen, problem, recipe), *_unseen_generators(seen, unseen, problem, recipe)]
     card = model_card(
         recipe=repr(recipe),
         counts=_counts(seen),
         licences=_LICENCES,
         cross=cross,
         inside=inside,
-        notes=[*_left_out(seen, problem, tables, recipe), *_notes(seen, outside, reference)],
+        notes=[*notes, *_notes(corpus, outside, reference)],
         reference=reference,
     )
-    return Trained(model, reference, card, cross, inside)
+    return Trained(model, reference, card, cross, inside, outside, fold)
 
 
 def write_model(trained: Trained, directory: Path) -> None:
@@ -144,27 +145,45 @@ def write_model(trained: Trained, directory: Path) -> None:
     write_files(directory, {MODEL_FILE: trained.model.arrays(), CALIBRATION_FILE: trained.reference.arrays()})
 
 
-def _fit(problem: Problem, rows: Integers, recipe: Recipe) -> Fit:
-    return mean_fit([fit_member(problem, rows, member, iterations=recipe.iterations) for member in recipe.members])
+def write_margins(trained: Trained, corpus: Corpus, path: Path) -> None:
+    """Write the out-of-source margins as Parquet: all columns of the corpus but its text, and what was judged."""
+    found = trained.outside
+    columns = [
+        pl.Series("margin", found.margin),
+        pl.Series("language", found.language.tolist(), pl.String),
+        pl.Series("length", found.length),
+        pl.Series("enough", found.enough),
+        pl.Series("style", found.style.tolist(), pl.List(pl.Float32)),
+        pl.Series("fold", trained.fold),
+        pl.Series("row", np.arange(len(trained.fold))),
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    corpus.frame.drop("text").with_columns(columns).write_parquet(path)
 
 
-def _out_of_source(corpus: Corpus, problem: Problem, tables: Tables, recipe: Recipe) -> Judged:
-    """Judge every document with a model that saw no document of its family, in the very way that a scan does."""
-    fold = source_folds(corpus, recipe.folds)
-    n = len(fold)
-    whole = Judged(np.zeros(n), np.full(n, "und", "<U8"), np.zeros(n, np.int64), np.zeros(n, np.bool_))
+def _model(problem: Problem, rows: Integers, recipe: Recipe) -> FastModel:
+    return quantised(fitted(problem, rows, recipe.members, passes=recipe.passes, seed=recipe.seed), problem)
+
+
+def _out_of_source(corpus: Corpus, problem: Problem, fold: Integers, recipe: Recipe) -> Judged:
+    """Judge every document with a model that saw no document of its family, in the very way that a scan does.
+
+    `problem` is of the documents that are not of split `dev`, in order.
+    """
+    seen = fold[corpus.names("split") != "dev"]
+    parts, order = [], []
     for index in range(recipe.folds):
-        left_out = fold == index
-        if not left_out.any():
-            continue
-        model = quantised(_fit(problem, np.flatnonzero(~left_out), recipe), tables)
-        found = _judge(corpus.rows(left_out), model)
-        for field in dataclasses.fields(Judged):
-            getattr(whole, field.name)[left_out] = getattr(found, field.name)
-    return whole
+        left_out = np.flatnonzero(fold == index)
+        if len(left_out):
+            model = _model(problem, np.flatnonzero(seen != index), recipe)
+            parts.append(_judge(corpus.rows(fold == index), model))
+            order.append(left_out)
+    back = np.argsort(np.concatenate(order))
+    columns = [np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(Judged)]
+    return Judged(*(column[back] for column in columns))
 
 
-def _left_out(corpus: Corpus, problem: Problem, tables: Tables, recipe: Recipe) -> list[str]:
+def _left_out(corpus: Corpus, problem: Problem, recipe: Recipe) -> list[str]:
     """AUROC on a generator or a language that the model never saw, as lines of the card."""
     lines = []
     for column, value in recipe.left_out:
@@ -173,18 +192,36 @@ def _left_out(corpus: Corpus, problem: Problem, tables: Tables, recipe: Recipe) 
         out |= corpus.frame["id"].is_in(pairs).to_numpy()
         if not out.any() or out.all():
             continue
-        model = quantised(_fit(problem, np.flatnonzero(~out), recipe), tables)
+        model = _model(problem, np.flatnonzero(~out), recipe)
         part = corpus.rows(out)
-        evidence = _evidence(part, _judge(part, model))
-        if column == "generator":  # one set a language: the generator's texts against those that they mirror
-            evidence = dataclasses.replace(evidence, source=np.full(len(evidence.label), value))
-        for area in measure(evidence):
-            n = f"n {area.n_human} human / {area.n_ai} machine"
-            lines.append(
-                f"AUROC with {column} {value} left out of training, {area.source} {area.language}: "
-                f"{area.value:.3f} ({area.low:.3f}-{area.high:.3f}, {n})"
-            )
+        found = _judge(part, model)
+        # A generator has one set a language: its texts against those that they mirror.
+        areas = measure(_evidence(part, found)) if column == "lang" else ()
+        lines += [_line(f"{column} {value}", area) for area in (*areas, *measure(_mirrored(part, found)))]
     return lines
+
+
+def _unseen_generators(seen: Corpus, unseen: Corpus, problem: Problem, recipe: Recipe) -> list[str]:
+    """AUROC on held-back rows of a generator that the model never saw, among sources that it did see."""
+    lines = []
+    for value in recipe.unseen_generators:
+        own = unseen.names("generator") == value
+        sources = np.unique(unseen.names("source")[own])
+        out = seen.names("generator") == value
+        if not own.any() or not out.any():
+            continue
+        model = _model(problem, np.flatnonzero(~out), recipe)
+        part = unseen.rows(own | (np.isin(unseen.names("source"), sources) & (unseen.label == 0)))
+        lines += [_line(f"generator {value}", area) for area in measure(_evidence(part, _judge(part, model)))]
+    return lines
+
+
+def _line(what: str, area: Area) -> str:
+    n = f"n {area.n_human} human / {area.n_ai} machine"
+    return (
+        f"AUROC with {what} left out of training, {area.source} {area.language}: "
+        f"{area.value:.3f} ({area.low:.3f}-{area.high:.3f}, {n})"
+    )
 
 
 def _judge(corpus: Corpus, model: FastModel) -> Judged:
@@ -222,7 +259,7 @@ def _counts(corpus: Corpus) -> list[str]:
 
 def _notes(corpus: Corpus, found: Judged, reference: Reference) -> list[str]:
     """True-positive rates at p_human <= 0.01 by kind of text, with n and intervals."""
-    p = reference.p_human(found.margin, found.language, found.length)
+    p = reference.p_human(found.margin, found.language, found.length, found.style)
     hit, machine = p <= 0.01, found.enough & (corpus.label == 1)
     notes = []
     splits, attacks, language = corpus.names("split"), corpus.names("attack"), corpus.names("lang")
@@ -239,17 +276,21 @@ def _notes(corpus: Corpus, found: Judged, reference: Reference) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line: `python -m curricula.train_detector --data DIR --out DIR [--seed N]`."""
+    """Command line: `python -m curricula.train_detector --data DIR --out DIR [--margins FILE] [--seed N]`."""
     parser = argparse.ArgumentParser(
         prog="python -m curricula.train_detector", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with train.parquet and the like")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the model to")
+    parser.add_argument("--margins", type=Path, help="Parquet file to write out-of-source margins to")
     parser.add_argument("--seed", type=int, default=_DEFAULT.seed)
     options = parser.parse_args(arguments)
     try:
-        trained = train(read_corpus(options.data), dataclasses.replace(_DEFAULT, seed=options.seed))
+        corpus = read_corpus(options.data)
+        trained = train(corpus, dataclasses.replace(_DEFAULT, seed=options.seed))
         write_model(trained, options.out)
+        if options.margins:
+            write_margins(trained, corpus, options.margins)
     except FoxingError as error:
         sys.stderr.write(f"foxing: error: {error}\n")
         return 2

@@ -1,13 +1,14 @@
-"""Features of documents: hashed n-grams, counted as often as they stand, and the counters behind length and support.
+"""Features of documents: hashed patterns of words, marks and kinds of words, each counted once a window.
 
 The same loop trains and scores, so a feature can never mean two things. Features are
-- 5-grams of folded characters (case, quotes, dashes, accents, width, markup, digits; see `fold_character`);
 - words and pairs of neighbouring words, by the hashes of `Documents.words`;
-- the marks between two words, with the word before, alone, and with the word after.
+- the marks between two words, with the word before, alone, and with the word after, folded (see `fold_character`);
+- triples of kinds: a common word stands for itself, another for its ending and about its length, and marks count too.
 
-All are hashed into `2**BUCKET_BITS` buckets; the sum of weights is divided by the square root of their number.
-Documents over `WINDOW_BYTES` are cut into windows of equal size, none more than three bytes larger; their sum is the
-mean over windows. A word belongs to the window that it starts in. Memory does not grow with the document.
+A feature is a key of `KEY_BITS`: a slot of the table of weights and a check. What the table does not hold counts for
+nothing: the sum of weights is divided by the square root of the number of features that it does hold. Documents over
+`WINDOW_BYTES` are cut into windows of equal size, none more than three bytes larger; a document has the mean over its
+windows. A word belongs to the window that it starts in. Memory does not grow with the document.
 """
 
 from __future__ import annotations
@@ -18,13 +19,34 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.ai_text.folding import fold_table, lane_table
-from detectors.ai_text.kernel import BUCKET_BITS, STATS, WINDOW_BYTES, run_documents
+from detectors.ai_text.kernel import (
+    COMMON_BITS,
+    KEY_BITS,
+    MAX_PER_BYTE,
+    SLOT_BITS,
+    STATS,
+    WINDOW_BYTES,
+    run_documents,
+)
 from detectors.documents import Documents
 from detectors.jit import read_only
 
-__all__ = ["BUCKET_BITS", "STATS", "WINDOW_BYTES", "Emission", "Tables", "emit", "fold_table", "score"]
+__all__ = [
+    "COMMON_BITS",
+    "KEY_BITS",
+    "SLOT_BITS",
+    "STATS",
+    "WINDOW_BYTES",
+    "Emission",
+    "Scores",
+    "Tables",
+    "common_words",
+    "emit",
+    "fold_table",
+    "score",
+]
 
-_PER_BYTE = 5
+Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -33,58 +55,92 @@ class Tables:
 
     Attributes:
         fold: uint32[65536], see `fold_table`.
-        weights: int8[2**BUCKET_BITS].
+        common: uint64[2**COMMON_BITS / 64], see `common_words`.
+        weights: uint16[2**SLOT_BITS]; the check of the feature of a slot in the upper byte, its weight, an int8, in
+            the lower; 0 where a slot is empty.
     """
 
     fold: npt.NDArray[np.uint32]
-    weights: npt.NDArray[np.int8]
+    common: npt.NDArray[np.uint64]
+    weights: npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Sums of weights, by window and document.
+
+    Attributes:
+        sums: float64[n], mean over the windows of each document.
+        windows: float64[w], of every window: weights of features, divided by the square root of their number.
+        firsts: int64[n + 1]; windows of document i are `[firsts[i], firsts[i + 1])`, at least one.
+        words: int64[n].
+        stats: int64[n, len(STATS)].
+    """
+
+    sums: npt.NDArray[np.float64]
+    windows: npt.NDArray[np.float64]
+    firsts: Integers
+    words: Integers
+    stats: Integers
 
 
 @dataclass(frozen=True)
 class Emission:
-    """What the kernel found, one row a document.
+    """Keys of the first window of every document, as often as they stand there.
 
     Attributes:
-        sums: float64[n], sum of weights divided by the square root of the number of features, mean over windows.
-        counts: int64[n], features.
-        words: int64[n].
-        stats: int64[n, len(STATS)].
-        indptr: int64[n + 1] and
-        indices: int32[indptr[-1]], the bucket of every feature of each row; empty when scoring.
+        indptr: int64[n + 1]; those of document i are `keys[indptr[i] : indptr[i + 1]]`.
+        keys: int32.
     """
 
-    sums: npt.NDArray[np.float64]
-    counts: npt.NDArray[np.int64]
-    words: npt.NDArray[np.int64]
-    stats: npt.NDArray[np.int64]
-    indptr: npt.NDArray[np.int64]
-    indices: npt.NDArray[np.int32]
+    indptr: Integers
+    keys: npt.NDArray[np.int32]
 
 
-def score(documents: Documents, tables: Tables) -> Emission:
-    """Sum the weights of every document over all its windows."""
-    return _run(documents, tables, None)
+def common_words(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """uint64[2**COMMON_BITS / 64]: bitmap of the words with these hashes; it takes in one in 30 or so of the others."""
+    bits = np.zeros(1 << COMMON_BITS, np.uint8)
+    bits[hashes >> np.uint64(64 - COMMON_BITS)] = 1
+    return np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
+
+
+def score(documents: Documents, tables: Tables) -> Scores:
+    """Sum the weights of every window of every document."""
+    firsts = _window_offsets(documents)
+    windows, _, stats = _run(documents, tables, firsts, None)
+    sums = np.add.reduceat(windows, firsts[:-1]) / np.diff(firsts) if len(documents) else windows
+    return Scores(sums, windows, firsts, documents.words.counts, stats)
 
 
 def emit(documents: Documents, tables: Tables) -> Emission:
-    """Emit the buckets of the first window of each document, for training."""
-    # A character n-gram a byte, and per word, which takes two bytes with what follows, at most five features.
-    room = np.minimum(np.diff(documents.offsets), WINDOW_BYTES) * _PER_BYTE + 64
-    return _run(documents, tables, np.empty(int(room.sum()) + 64, np.int32))
+    """Emit the keys of the first window of each document, for training."""
+    room = np.minimum(np.diff(documents.offsets), WINDOW_BYTES + 8) * MAX_PER_BYTE + 64
+    out = np.empty(int(room.sum()), np.int32)
+    _, counts, _ = _run(documents, tables, _window_offsets(documents), out)
+    indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    return Emission(indptr, out[: indptr[-1]].copy())
 
 
-def _run(documents: Documents, tables: Tables, out: npt.NDArray[np.int32] | None) -> Emission:
+def _window_offsets(documents: Documents) -> Integers:
+    windows = np.maximum(-(-np.diff(documents.offsets) // WINDOW_BYTES), 1)
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(windows)])
+
+
+def _run(
+    documents: Documents, tables: Tables, firsts: Integers, out: npt.NDArray[np.int32] | None
+) -> tuple[npt.NDArray[np.float64], Integers, Integers]:
     words = documents.words
-    sums, counts, stats = run_documents(
+    views = words.start, words.end, words.hashes, words.characters, words.flags
+    start, end, hashes, characters, flags = views
+    return run_documents(
         read_only(documents.data),
         read_only(documents.offsets),
         read_only(words.doc_offsets),
-        (read_only(words.start), read_only(words.end), read_only(words.hashes)),
+        (read_only(start), read_only(end), read_only(hashes), read_only(characters), read_only(flags)),
         read_only(tables.fold),
         read_only(lane_table()),
-        read_only(tables.weights),
-        out,
+        read_only(tables.common),
+        read_only(tables.weights) if out is None else None,
+        firsts,
+        np.empty(8, np.int32) if out is None else out,
     )
-    indptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]) if out is not None else np.zeros(1, np.int64)
-    indices = np.zeros(0, np.int32) if out is None else out[: indptr[-1]].copy()
-    return Emission(sums, counts, words.counts, stats, indptr, indices)

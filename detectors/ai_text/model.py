@@ -15,11 +15,11 @@ import numpy.typing as npt
 from detectors.errors import SignalError
 
 if TYPE_CHECKING:
-    from detectors.ai_text.features import Emission, Tables
+    from detectors.ai_text.features import Tables
 
 __all__ = ["FORMAT", "MODEL_DIR", "FastModel", "load_model", "read_arrays", "write_files"]
 
-FORMAT = 2
+FORMAT = 3
 """Version of the file layout; the loader refuses any other."""
 
 MODEL_DIR = Path(__file__).parent
@@ -28,7 +28,7 @@ _CHECKSUMS = "model.json"
 
 @dataclass(frozen=True)
 class FastModel:
-    """int8 weights over hashed n-grams.
+    """int8 weights over hashed patterns of words and marks.
 
     Attributes:
         tables: kernel tables, with the weights.
@@ -40,15 +40,16 @@ class FastModel:
     scale: float
     bias: float
 
-    def margins(self, emission: Emission) -> npt.NDArray[np.float64]:
-        """float64[n]: raw margin, higher is more machine-like; 0 is even odds on the training mix, see the card."""
-        result: npt.NDArray[np.float64] = emission.sums * self.scale + self.bias
+    def margins(self, sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """float64[n]: raw margins of sums of windows or documents, higher is more machine-like; 0 is the boundary."""
+        result: npt.NDArray[np.float64] = sums * self.scale + self.bias
         return result
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """The model as named arrays, for `write_files`."""
         return {
             "fold": self.tables.fold,
+            "common": self.tables.common,
             "weights": self.tables.weights,
             "scale": np.array(self.scale),
             "bias": np.array(self.bias),
@@ -101,5 +102,9 @@ def load_model(directory: Path = MODEL_DIR) -> FastModel:
     from detectors.ai_text.features import Tables
 
     arrays, _ = read_arrays(directory, "fast.npz")
-    tables = Tables(fold=arrays["fold"].astype(np.uint32), weights=arrays["weights"].astype(np.int8))
+    tables = Tables(
+        fold=arrays["fold"].astype(np.uint32),
+        common=arrays["common"].astype(np.uint64),
+        weights=arrays["weights"].astype(np.uint16),
+    )
     return FastModel(tables=tables, scale=float(arrays["scale"].item()), bias=float(arrays["bias"].item()))

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from audit.findings import FailedShard, Findings, ShardRecord, SignalRecord
 from audit.parts import PartIdentity, PartWriter, part_path
+from detectors.ai_text import AiText
 from detectors.ai_text.calibration import ErrorRate
 
 DOCUMENT = pa.schema(
@@ -81,7 +82,7 @@ def write_findings(
         records.append(
             ShardRecord(key, f"/data/{key}", "parquet", len(rows), 1, f"sha256:{key}", "text(text)", kinds, (0,))
         )
-    run = tuple(SignalRecord(name, 1, {}, "abcd") for name in schemas)
+    run = tuple(SignalRecord(name, AiText.version if name == AiText.name else 1, {}, "abcd") for name in schemas)
     findings = Findings(folder, tuple(records), tuple(failed), run, 17, by)
     findings.commit("0.1.0")
     return Findings.open(folder)
@@ -114,10 +115,14 @@ class Tables:
     def digest(self) -> str:
         return "fa4e" * 8
 
-    def p_human(self, margin: Any, language: Any, length: Any) -> npt.NDArray[np.float32]:
+    @property
+    def tier(self) -> str:
+        return "fast"
+
+    def p_human(self, margin: Any, language: Any, length: Any, style: Any = None) -> npt.NDArray[np.float32]:
         return np.asarray(10.0**-margin, np.float32).clip(0, 1)
 
-    def score(self, margin: Any, language: Any, length: Any) -> npt.NDArray[np.float32]:
+    def score(self, margin: Any, language: Any, length: Any, style: Any = None) -> npt.NDArray[np.float32]:
         return np.asarray(1 / (1 + np.exp(-margin)), np.float32)
 
     def error_rates(self, fpr: float) -> Sequence[ErrorRate]:

@@ -15,7 +15,7 @@ from audit.census import Counts, Tally
 from audit.findings import FailedShard
 from audit.formats import View, github, percent, plain, render, text
 from audit.formats import json as json_format
-from audit.prevalence import Estimate, Interval
+from audit.prevalence import Estimate, Interval, Opinion, Prevalence, Shares
 from audit.rules import DEFAULTS, Rule, find
 from audit.worst import Case, Scalar
 from detectors.errors import PluginError
@@ -87,6 +87,29 @@ def assessment(uri: str = "/data/web 01.parquet", source: str = "web", message: 
     )
 
 
+def estimated() -> Assessment:
+    """The share of machine-written text comes from distributions of scores, and a sample was labelled."""
+    opinions = (Opinion("mixture of score distributions", 0.3, Interval(0.1, 0.5)), Opinion("EM on scores", 0.28, None))
+    documents = Prevalence(0.25, Interval(0.2, 0.31), 97, 40, "two-phase with labels", opinions)
+    words = Prevalence(0.2, Interval(0.1, 0.4), 97, reasons=("12 % of it is unlike anything that the reference knows",))
+    nothing = Prevalence(None, None, 0, reasons=("no document could be scored",))
+    groups = {
+        "source": {"web": words},
+        "language": {"en": words, EVIL: nothing},
+        "domain": {},
+        "time": {"2024-05": words},
+    }
+    found = assessment()
+    machine = dataclasses.replace(
+        found.results[0],
+        share=0.25,
+        interval=Interval(0.2, 0.31),
+        reason="about 250 labels of random documents would narrow it to 10 points",
+        shares=Shares(documents, words, groups),
+    )
+    return dataclasses.replace(found, results=(machine, *found.results[1:]))
+
+
 def clean() -> Assessment:
     within = result(find(DEFAULTS, "FX102"), Verdict.WITHIN, 97, 0, interval=Interval(0.0, 0.038))
     return dataclasses.replace(assessment(), results=(within,), failed=())
@@ -98,6 +121,9 @@ CASES = {
     "color.txt": ("text", assessment, View(color=True)),
     "clean.txt": ("text", clean, View()),
     "over.json": ("json", assessment, View()),
+    "estimated.txt": ("text", estimated, View()),
+    "estimated-statistics.txt": ("text", estimated, View(statistics=True)),
+    "estimated.json": ("json", estimated, View()),
     "over.github": ("github", assessment, View()),
     "clean.github": ("github", clean, View()),
 }
@@ -158,6 +184,9 @@ def test_every_key_of_the_json_is_documented() -> None:
     found = json.loads(render("json", assessment()))
     keys = {*found, *found["total"], *found["rules"][0], *found["rules"][0]["sources"][0], *found["failed"][0]}
     keys |= {*found["rules"][0]["worst"][0], *found["rules"][0]["by_words"], *found["total"]["rules"]["FX101"]}
+    estimation = json.loads(render("json", estimated()))["rules"][0]["estimation"]
+    keys |= {*estimation, *estimation["groups"], *estimation["documents"], *estimation["groups"]["language"][0]}
+    keys |= {*estimation["documents"]["second_opinions"][0]}
     described = set(re.findall(r"`(\w+)`", DOCS.read_text("utf-8")))
     assert keys <= described
 

@@ -1,136 +1,217 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from audit.prevalence import ErrorRates, Estimate, Interval, Trial, estimate, wilson
+from audit.prevalence import Interval, Shares, prevalence
+from audit.score_cells import ScoreCells
+from audit.two_phase import Labels
+from detectors.ai_text.spread import BIN_ODDS, Profiles
+from tests.audit.judging import Tables, ai_text, document
+from tests.audit.labelled_sources import HUMAN_ODDS, MACHINE_ODDS, bell, drawn, pool, usual
 
-PERFECT = ErrorRates((Trial("h", 10**6, 0),), tuple(Trial(f"m{i}", 10**6, 10**6) for i in range(200)))
-GOOD = ErrorRates((Trial("h1", 1000, 5), Trial("h2", 1000, 10)), (Trial("m1", 1000, 900), Trial("m2", 1000, 800)))
-
-
-@given(st.integers(1, 10_000), st.data())
-def test_wilson_holds_the_share_and_stays_in_bounds(n: int, data: st.DataObject) -> None:
-    hits = data.draw(st.integers(0, n))
-    found = wilson(hits, n)
-    assert 0 <= found.low <= hits / n <= found.high <= 1
-    assert (found.low == 0) == (hits == 0) and (found.high == 1) == (hits == n)
+TABLES, PROFILES = Tables(), usual()
 
 
-def test_wilson_agrees_with_the_textbook() -> None:
-    found = wilson(10, 100)
-    assert found.low == pytest.approx(0.05523, abs=1e-5) and found.high == pytest.approx(0.17437, abs=1e-5)
-    assert wilson(0, 0) == Interval(0.0, 1.0)
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audit.prevalence.DRAWS", 500)
+    monkeypatch.setattr("audit.prevalence._COARSE_DRAWS", 300)
 
 
-def test_a_perfect_detector_needs_no_correction() -> None:
-    found = estimate(0.3, 10_000, 10_000, PERFECT, seed=17)
-    assert found.share == pytest.approx(0.3) and found.interval is not None
-    assert found.interval.low == pytest.approx(0.291, abs=2e-3) and found.interval.high == pytest.approx(
-        0.309, abs=2e-3
+Counts = np.ndarray
+
+
+def cells(
+    sources: dict[str, Counts], *, outside: int = 0, machine: Counts | None = None, labels: Labels | None = None
+) -> ScoreCells:
+    """Sources of so many documents a bin; the last rows are unlike the reference. Every document has 100 words."""
+    odds, names = [], []
+    for name, counts in sources.items():
+        odds += np.repeat(BIN_ODDS, counts).tolist()
+        names += [name] * int(counts.sum())
+    n = len(odds)
+    frame = pl.DataFrame(
+        {
+            "shard": ["s"] * (n + outside),
+            "row": pl.Series(range(n + outside), dtype=pl.Int64),
+            "source": [*names, *["odd"] * outside],
+            "document": [document(100)] * (n + outside),
+            "ai_text": [
+                {**ai_text(m, language="en"), "out_of_support": place >= n}
+                for place, m in enumerate([*odds, *[0.0] * outside])
+            ],
+        },
+        schema_overrides={"row": pl.Int64},
     )
+    scores = pl.Series("score", 1 / (1 + np.exp(-np.array([*odds, *[0.0] * outside]))))
+    return ScoreCells.of(frame.with_columns(pl.col("ai_text").struct.with_fields(scores)), TABLES, labels)
 
 
-def test_the_share_is_that_of_rogan_and_gladen() -> None:
-    found = estimate(0.4, 1000, 1000, GOOD, seed=17)
-    assert found.share == pytest.approx((0.4 - 0.0075) / (0.85 - 0.0075))
-    assert (found.n, found.observed) == (1000, 0.4)
+def mixed(share: float, n: int = 3000, sources: int = 12, seed: int = 3) -> Counts:
+    return drawn(n, share, pool(sources, HUMAN_ODDS, 50 + seed), pool(sources, MACHINE_ODDS, 70 + seed), seed)
 
 
-def test_flags_at_the_rate_of_false_alarms_are_no_machine_text() -> None:
-    found = estimate(0.007, 10_000, 10_000, GOOD, seed=17)
-    assert found.share == 0 and found.interval is not None and found.interval.low == 0
+def shares(found: ScoreCells, profiles: Profiles = PROFILES) -> Shares:
+    return prevalence(found, profiles, seed=17)
 
 
-def test_spread_between_sources_widens_the_interval() -> None:
-    even = ErrorRates(GOOD.human, tuple(Trial(f"m{i}", 1000, 850) for i in range(100)))
-    uneven = ErrorRates(GOOD.human, tuple(Trial(f"m{i}", 1000, 980 - 260 * (i % 2)) for i in range(100)))
-    one, other = (estimate(0.4, 10_000, 10_000, rates, seed=17) for rates in (uneven, even))
-    assert one.share == pytest.approx(other.share) and _width(one) > 2 * _width(other)
+def width(interval: Interval | None) -> float:
+    assert interval is not None
+    return interval.high - interval.low
 
 
-def test_few_labelled_sources_leave_much_open() -> None:
-    few = ErrorRates(GOOD.human, (Trial("m", 10**6, 850_000),))
-    many = ErrorRates(GOOD.human, tuple(Trial(f"m{i}", 10**6, 850_000) for i in range(100)))
-    assert _width(estimate(0.4, 10_000, 10_000, few, seed=17)) > 2 * _width(
-        estimate(0.4, 10_000, 10_000, many, seed=17)
-    )
+@pytest.mark.parametrize("share", [0.1, 0.4])
+def test_the_share_is_found_by_documents_and_by_words(share: float) -> None:
+    found = shares(cells({"a": mixed(share)}))
+    for one in (found.documents, found.words):
+        assert one.share == pytest.approx(share, abs=0.08) and one.n == 3000
+        assert one.interval is not None and one.interval.low <= share <= one.interval.high
+    assert found.documents.share == pytest.approx(found.words.share)
 
 
-def test_a_rate_above_every_known_source_is_not_taken_for_certain() -> None:
-    low = ErrorRates(GOOD.human, tuple(Trial(f"m{i}", 1000, 100 + i) for i in range(30)))
-    found = estimate(0.6, 10_000, 10_000, low, seed=17)
-    assert found.share == 1 and found.interval is not None and 0.5 < found.interval.low < 0.7
+def test_human_text_alone_has_an_interval_from_0() -> None:
+    found = shares(cells({"a": mixed(0.0)})).documents
+    assert found.interval is not None and found.interval.low == 0 and found.interval.high < 0.1
 
 
-def test_the_same_seed_gives_the_same_interval_whatever_the_order_of_sources() -> None:
-    turned = ErrorRates(GOOD.human[::-1], GOOD.machine[::-1])
-    assert estimate(0.1, 500, 500, GOOD, seed=3) == estimate(0.1, 500, 500, turned, seed=3)
-    assert estimate(0.1, 500, 500, GOOD, seed=3) != estimate(0.1, 500, 500, GOOD, seed=4)
+def test_other_methods_stand_beside_it() -> None:
+    (other,) = shares(cells({"a": mixed(0.3)})).documents.second_opinions
+    assert other.method == "EM on scores (Saerens)" and other.share == pytest.approx(0.3, abs=0.15)
 
 
-@pytest.mark.parametrize(
-    ("n", "rates", "says"),
-    [
-        (0, GOOD, "no document could be scored"),
-        (10, ErrorRates((), GOOD.machine), "on no labelled source"),
-        (10, ErrorRates(GOOD.human, (Trial("m", 0, 0),)), "on no labelled source"),
-        (10, ErrorRates(GOOD.human, (Trial("m", 1000, 20),)), "does not tell the classes apart"),
-    ],
-)
-def test_no_estimate_comes_with_its_reason(n: int, rates: ErrorRates, says: str) -> None:
-    found = estimate(0.1, n, n, rates, seed=17)
-    assert found.share is None and found.interval is None and says in str(found.reason)
+def test_sources_and_languages_have_shares_of_their_own() -> None:
+    found = shares(cells({"a": mixed(0.0, seed=1), "b": mixed(0.6, seed=2), "c": mixed(0.6, 40, seed=2)})).groups
+    a, b, c = (found["source"][name] for name in "abc")
+    assert a.share is not None and b.share is not None and a.share < 0.1 < 0.4 < b.share
+    assert width(c.interval) > width(b.interval)
+    assert found["language"]["en"].n == 6040 and found["domain"] == found["time"] == {}
 
 
-@given(st.floats(0, 1), st.integers(1, 5000), st.integers(0, 100))
-def test_an_estimate_lies_in_its_interval_and_both_in_bounds(observed: float, n: int, seed: int) -> None:
-    found = estimate(observed, n, n, GOOD, seed=seed)
-    assert found.share is not None and found.interval is not None
-    assert 0 <= found.interval.low <= found.share <= found.interval.high <= 1
+def test_small_groups_have_no_share_and_say_why() -> None:
+    found = shares(cells({"a": mixed(0.5, 29), "b": mixed(0.5, 30)})).groups["source"]
+    assert found["a"].share is None and found["a"].n == 29
+    assert found["a"].reasons == ("fewer than 30 documents could be scored",)
+    assert found["b"].share is not None
 
 
-@pytest.mark.parametrize("share", [0.0, 0.05, 0.4])
-def test_nine_in_ten_intervals_or_more_hold_the_truth(share: float) -> None:
-    # Sources, and the corpus as one more source, draw their error rates from the same distributions.
+def test_scores_that_fit_no_mix_are_never_taken_for_certain() -> None:
+    # Human text of a kind that nobody labelled, all of it a little above what divides people from models.
+    odd = np.random.default_rng(0).multinomial(300, bell(1.0, 0.15))
+    for one in (
+        (found := shares(cells({"a": odd}))).documents,
+        found.groups["source"]["a"],
+        found.groups["language"]["en"],
+    ):
+        assert width(one.interval) > 0.2
+
+
+def test_one_source_is_less_certain_than_a_corpus_of_many() -> None:
+    counts = mixed(0.3, sources=40)
+    found = shares(cells({"a": counts}))
+    assert width(found.groups["source"]["a"].interval) > 1.2 * width(found.documents.interval)
+
+
+def test_documents_unlike_the_reference_may_be_either() -> None:
+    counts = mixed(0.2)
+    inside, found = (shares(cells({"a": counts}, outside=n)).documents for n in (0, 1000))
+    assert inside.interval is not None and found.interval is not None
+    assert found.interval.low == pytest.approx(0.75 * inside.interval.low)
+    assert found.interval.high == pytest.approx(0.75 * inside.interval.high + 0.25)
+    assert found.n == 4000 and any("25 % of it is unlike anything" in reason for reason in found.reasons)
+
+
+def test_nothing_but_such_documents_is_no_estimate() -> None:
+    found = shares(cells({"a": np.zeros(len(BIN_ODDS), np.int64)}, outside=20))
+    for one in (found.documents, found.words):
+        assert one.share is None and one.interval is None and one.n == 20
+        assert any("100 % of it is unlike anything" in reason for reason in one.reasons)
+
+
+def test_scores_that_fit_no_mix_widen_the_interval_and_say_so() -> None:
+    # Between people and models, and narrower than either: no mix of the labelled sources looks so.
+    strange = np.random.default_rng(0).multinomial(3000, bell((HUMAN_ODDS + MACHINE_ODDS) / 2, 0.2))
+    found = shares(cells({"a": strange})).documents
+    assert any("fit no mix of the labelled sources" in reason for reason in found.reasons)
+    assert width(found.interval) > 2 * width(shares(cells({"a": mixed(0.5)})).documents.interval)
+
+
+def test_no_labelled_source_is_no_estimate() -> None:
+    only = Profiles(("m",), ("model",), np.ones((1, len(BIN_ODDS)), np.int64))
+    for profiles in (Profiles(), only):
+        found = shares(cells({"a": mixed(0.3)}), profiles)
+        assert found.documents.share is None and found.documents.n == 3000
+        assert found.documents.reasons == ("the detector was measured on no labelled source",)
+
+
+def test_nothing_scored_is_no_estimate() -> None:
+    found = shares(ScoreCells())
+    assert found.documents.share is None and found.documents.reasons == ("no document could be scored",)
+    assert found.words.share is None and found.groups["source"] == {}
+
+
+def test_sources_labelled_under_their_own_name_are_held_against_themselves() -> None:
+    human, machine = pool(40, HUMAN_ODDS, 1), pool(40, MACHINE_ODDS, 2)
+    h, m = (int(np.argmax(shapes @ BIN_ODDS)) for shapes in (human, machine))
     random = np.random.default_rng(5)
-    held = 0
-    for trial in range(150):
-        human, machine = random.beta(2, 150, 16), random.beta(12, 5, 16)
-        rates = ErrorRates(
-            tuple(Trial(f"h{i}", 400, int(random.binomial(400, p))) for i, p in enumerate(human[1:])),
-            tuple(Trial(f"m{i}", 400, int(random.binomial(400, p))) for i, p in enumerate(machine[1:])),
-        )
-        truth = share * machine[0] + (1 - share) * human[0]
-        observed = random.binomial(3000, truth) / 3000
-        interval = estimate(observed, 3000, 3000, rates, seed=trial).interval
-        assert interval is not None
-        held += interval.low <= share <= interval.high
-    assert held >= 135
+    text = {f"h{h}": random.multinomial(2000, human[h]), f"m{m}": random.multinomial(500, machine[m])}
+    found, blind = shares(cells(text)), shares(cells({f"x{name}": counts for name, counts in text.items()}))
+    assert found.documents.share == pytest.approx(0.2, abs=0.03)
+    assert width(found.documents.interval) < 0.5 * width(blind.documents.interval)
+    own, others = found.groups["source"][f"h{h}"], blind.groups["source"][f"xh{h}"]
+    assert width(own.interval) < width(others.interval)
 
 
-def test_a_rate_below_the_false_alarms_counts_as_no_machine_text_and_one_above_both_rates_is_left_out() -> None:
-    # One source in four errs; each draw takes the errors of one source.
-    clean, certain = Trial("c", 10**6, 0), tuple(Trial(f"m{i}", 10**6, 10**6) for i in range(200))
-    alarmed = ErrorRates((*(Trial(f"h{i}", 10**6, 0) for i in range(3)), Trial("x", 10**6, 200_000)), certain)
-    found = estimate(0.1, 10**6, 10**6, alarmed, seed=17)
-    assert found.share == pytest.approx(0.05 / 0.95, abs=1e-4) and found.interval is not None
-    assert found.interval.low == 0 and found.interval.high == pytest.approx(0.1, abs=2e-3)
-    blind = tuple(Trial(f"m{i}", 10**6, 10**6 if i % 4 else 800_000) for i in range(200))
-    found = estimate(0.9, 10**6, 10**6, ErrorRates((clean,), blind), seed=17)
-    assert found.share == pytest.approx(0.9 / 0.95, abs=1e-4) and found.interval is not None
-    assert found.interval.low == pytest.approx(0.9, abs=2e-3) and found.interval.high == found.share
+def labelled(counts: Counts, machine_share: Counts, n: int, *, worst: bool = False) -> tuple[Labels, float]:
+    """Labels of n rows of a corpus, and its true share."""
+    random = np.random.default_rng(9)
+    bins = np.repeat(np.arange(len(counts)), counts)
+    written = random.random(len(bins)) < machine_share[bins]
+    rows = np.arange(len(bins))[-n:] if worst else random.choice(len(bins), n, replace=False)
+    frame = pl.DataFrame({"shard": ["s"] * n, "row": pl.Series(rows, dtype=pl.Int64), "label": written[rows]})
+    return Labels(frame), float(written.mean())
 
 
-def test_fewer_draws_give_nearly_the_same_interval() -> None:
-    close, coarse = (estimate(0.2, 500, 500, GOOD, seed=17, draws=draws).interval for draws in (20_000, 1_000))
-    assert close is not None and coarse is not None
-    width = close.high - close.low
-    assert abs(close.low - coarse.low) < 0.1 * width and abs(close.high - coarse.high) < 0.1 * width
+def test_labels_of_a_random_sample_decide_even_where_scores_mislead() -> None:
+    counts = mixed(0.4)
+    misled = np.full(len(counts), 0.05)
+    labels, truth = labelled(counts, misled, 400)
+    found = shares(cells({"a": counts}, labels=labels)).documents
+    assert (found.method, found.labelled) == ("two-phase with labels", 400)
+    assert found.interval is not None and found.interval.low <= truth <= found.interval.high < 0.15
+    assert next(opinion.method for opinion in found.second_opinions) == "mixture of score distributions"
 
 
-def _width(found: Estimate) -> float:
-    assert found.interval is not None
-    return found.interval.high - found.interval.low
+def test_labels_narrow_the_interval() -> None:
+    counts = mixed(0.4)
+    likely = 1 / (1 + np.exp(-3 * BIN_ODDS))
+    labels, truth = labelled(counts, likely, 300)
+    with_labels, without = (shares(cells({"a": counts}, labels=given)).documents for given in (labels, None))
+    assert with_labels.interval is not None and with_labels.interval.low <= truth <= with_labels.interval.high
+    assert width(with_labels.interval) < 0.7 * width(without.interval)
+
+
+def test_labels_of_the_worst_rows_are_no_random_sample() -> None:
+    counts = mixed(0.4)
+    labels, _ = labelled(counts, np.ones(len(counts)), 200, worst=True)
+    found, without = (shares(cells({"a": counts}, labels=given)).documents for given in (labels, None))
+    assert found.labelled == 0 and (found.share, found.interval) == (without.share, without.interval)
+    assert any("200 labels were not used" in reason for reason in found.reasons)
+
+
+def test_few_labels_change_nothing() -> None:
+    counts = mixed(0.4)
+    labels, _ = labelled(counts, np.ones(len(counts)), 20)
+    assert shares(cells({"a": counts}, labels=labels)).documents.labelled == 0
+
+
+def test_a_wide_interval_comes_with_the_labels_that_would_narrow_it() -> None:
+    wide, narrow = (shares(cells({"a": mixed(share, sources=4)})).documents for share in (0.5, 0.0))
+    assert width(wide.interval) > 0.1 and any("labels of random documents" in reason for reason in wide.reasons)
+    assert width(narrow.interval) < 0.1 and narrow.reasons == ()
+
+
+def test_the_same_seed_gives_the_same_shares() -> None:
+    one, other = (shares(cells({"a": mixed(0.3)})) for _ in range(2))
+    assert one == other

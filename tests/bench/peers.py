@@ -85,7 +85,7 @@ def main() -> int:
         print(f"SKIPPED: there is no {corpora.data_folder() / 'bench'}. Set FOXING_DATA.", file=sys.stderr)
         return 0
     for peer in PEERS:
-        _install(peer)
+        install(peer)
     if asked.install_only:
         return 0
     pin({asked.core if asked.core is not None else max(os.sched_getaffinity(0))})
@@ -167,7 +167,7 @@ def _run(peer: Peer, mode: str, path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
-def _install(peer: Peer) -> None:
+def install(peer: Peer) -> None:
     """Make the peer's environment, once."""
     folder = VENVS / peer.venv
     done = folder / ".installed"

@@ -23,7 +23,7 @@ Result = Mapping[str, Any]  # as docs/bench.md describes it
 def newest(schema: str, folder: Path = RESULTS) -> Result | None:
     """The newest result of a kind; None where there is none."""
     found = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
-    return max((one for one in found if one["schema"] == schema), key=lambda one: one["date"], default=None)
+    return max((one for one in found if one.get("schema") == schema), key=lambda one: one["date"], default=None)
 
 
 def save(result: Result, name: str, folder: Path = RESULTS) -> Path:

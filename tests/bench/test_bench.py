@@ -160,7 +160,7 @@ def test_stored_numbers_claim_four_digits() -> None:
 
 
 def test_every_field_of_a_result_is_documented() -> None:
-    described = (REPOSITORY / "docs" / "bench.md").read_text("utf-8")
+    described = "".join((REPOSITORY / "docs" / name).read_text("utf-8") for name in ("bench.md", "detector.md"))
     for path in report.RESULTS.glob("*.json"):
         for name in json.loads(path.read_text("utf-8")):
             assert f"`{name}`" in described or f"`{name}." in described, f"{path.name}: {name}"

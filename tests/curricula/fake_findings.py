@@ -15,6 +15,7 @@ from audit.corpus import Corpus
 from audit.findings import Findings, ShardRecord, SignalRecord
 from audit.parts import PartIdentity, PartWriter, part_path
 from audit.rules import Action, Rule
+from detectors.ai_text import AiText
 from tests.audit.judging import AI_TEXT, DOCUMENT
 
 BY = pa.schema([("value", pa.string())])
@@ -31,11 +32,14 @@ class Tables:
     """A calibration whose score is the logistic function of the margin."""
 
     digest = "fa4e" * 8
+    tier = "fast"
 
-    def p_human(self, margin: object, language: object, length: object) -> npt.NDArray[np.float32]:
+    def p_human(
+        self, margin: object, language: object, length: object, style: object = None
+    ) -> npt.NDArray[np.float32]:
         return 1 - self.score(margin, language, length)
 
-    def score(self, margin: object, language: object, length: object) -> npt.NDArray[np.float32]:
+    def score(self, margin: object, language: object, length: object, style: object = None) -> npt.NDArray[np.float32]:
         return (1 / (1 + np.exp(-np.asarray(margin, np.float64)))).astype(np.float32)
 
 
@@ -90,7 +94,7 @@ def make_findings(
         directory=directory,
         shards=tuple(records),
         failed=(),
-        signals=tuple(SignalRecord(name, 1, {}, "0" * 12) for name in names),
+        signals=tuple(SignalRecord(name, AiText.version if name == AiText.name else 1, {}, "0" * 12) for name in names),
         seed=seed,
         by="source" if sources_of else None,
     )

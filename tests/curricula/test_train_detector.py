@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,11 @@ import pytest
 
 from curricula import train_detector
 from curricula.detector_card import auroc, wilson
-from curricula.detector_corpus import Corpus, cut, document_weights, read_corpus, source_folds
-from curricula.detector_fit import Member, blank_tables, damping, emitted, judged
-from curricula.train_detector import Recipe, Trained, train, write_model
+from curricula.detector_corpus import Corpus, document_weights, read_corpus, source_folds
+from curricula.detector_fit import Member, Problem, fitted, judged, problem_of, quantised
+from curricula.train_detector import Recipe, Trained, train, write_margins, write_model
 from detectors.ai_text.calibration import load_reference
+from detectors.ai_text.kernel import CHECK_BITS
 from detectors.ai_text.model import load_model
 from detectors.errors import InputError
 
@@ -50,7 +53,7 @@ ORNATE = (
     "and",
     "is",
 )
-QUICK = Recipe(members=(Member(10.0), Member(10.0, intercept_ridge=5.0)), iterations=6, folds=3)
+QUICK = Recipe(members=(Member(2.0, (0.1, 0.1, 0.3)), Member(1.0, (0.0, 0.0, 0.0))), passes=4, folds=3)
 
 
 def corpus_of(documents: int, seed: int) -> pl.DataFrame:
@@ -106,16 +109,60 @@ def test_same_seed_gives_the_same_files(corpus: Corpus, trained: Trained, tmp_pa
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
 
 
-def test_features_keep_their_repeats_and_bursts_are_damped() -> None:
-    frame = pl.DataFrame({"text": ["one two three", "one one one one two three"]})
-    features = emitted(frame, blank_tables())
-    rows = [slice(features.indptr[row], features.indptr[row + 1]) for row in range(2)]
-    assert all(len(set(features.indices[row].tolist())) == len(features.indices[row]) for row in rows)
-    assert [int(features.times[row].sum()) for row in rows] == features.counts.tolist()
-    assert features.times[rows[1]].max() == 4
-    found = damping(features)
-    assert found[features.indices[rows[1]][features.times[rows[1]] == 4]].min() == pytest.approx(2 / 5)
-    assert found.max() == 1.0
+def test_features_of_few_documents_or_families_are_not_learned(corpus: Corpus) -> None:
+    problem = problem_of(corpus, np.ones(corpus.frame.height))
+    rows = [problem.indices[low:high] for low, high in pairwise(problem.indptr)]
+    assert all((np.diff(row) > 0).all() for row in rows)
+    spread = np.bincount(problem.indices, minlength=len(problem.keys))
+    assert np.array_equal(spread, problem.spread)
+    assert spread.min() >= 6
+    family = corpus.frame["family"].to_numpy()
+    for feature in range(0, len(problem.keys), 50):
+        having = [name for name, row in zip(family, rows, strict=True) if feature in row]
+        assert len(set(having)) >= 3
+
+
+@pytest.fixture(scope="module")
+def problem(corpus: Corpus) -> Problem:
+    return problem_of(corpus, document_weights(corpus, mirror_weight=4.0, source_power=0.5))
+
+
+def test_own_intercepts_take_up_what_sets_sources_apart(problem: Problem) -> None:
+    """Where a source has one class only, its own intercept explains it, and its words are not learned for it."""
+    rows = np.flatnonzero((problem.group != 0) | (problem.label == 1))
+    common, own = (
+        fitted(problem, rows, [Member(2.0, (scale,) * 3)], passes=20, seed=1).weights for scale in (0.0, 30.0)
+    )
+    assert np.abs(own).sum() < np.abs(common).sum()
+
+
+def test_shipped_weights_are_those_of_the_fit(problem: Problem) -> None:
+    fit = fitted(problem, np.arange(len(problem.label)), QUICK.members, passes=4, seed=1)
+    model = quantised(fit, problem)
+    slots = problem.keys >> CHECK_BITS
+    used = np.flatnonzero(fit.weights)
+    assert len(np.unique(slots[used])) == len(used)
+    entries = model.tables.weights[slots[used]]
+    kept = (entries & 255) > 0
+    assert (entries[kept] >> 8 == problem.keys[used][kept] & (1 << CHECK_BITS) - 1).all()
+    weights = (entries & 255).astype(np.uint8).view(np.int8) * model.scale
+    assert np.quantile(np.abs(weights - fit.weights[used]), 0.99) <= model.scale * 0.51
+
+
+def test_margins_are_written_with_what_calibration_needs(trained: Trained, corpus: Corpus, tmp_path: Path) -> None:
+    write_margins(trained, corpus, tmp_path / "new" / "margins.parquet")
+    frame = pl.read_parquet(tmp_path / "new" / "margins.parquet")
+    assert frame.height == corpus.frame.height
+    assert set(frame.columns) >= {"margin", "label", "family", "language", "length", "enough", "style", "fold", "row"}
+    assert "text" not in frame.columns
+    assert frame.group_by("family").agg(pl.col("fold").n_unique())["fold"].max() == 1
+    assert auroc(frame["label"].to_numpy().astype(np.int64), frame["margin"].to_numpy()) > 0.99
+
+
+def test_generator_left_out_is_measured_on_held_back_rows(corpus: Corpus) -> None:
+    card = train(corpus, dataclasses.replace(QUICK, left_out=(), unseen_generators=("model", "absent"))).card
+    assert "AUROC with generator model left out of training, site0 en" in card
+    assert "absent left out" not in card
 
 
 def test_held_back_rows_are_reported_and_not_trained_on(trained: Trained) -> None:
@@ -140,16 +187,6 @@ def test_classes_weigh_alike(corpus: Corpus) -> None:
     label = corpus.label
     assert weights.mean() == pytest.approx(1.0)
     assert weights[label == 0].sum() == pytest.approx(weights[label == 1].sum())
-
-
-def test_cut_keeps_runs_of_the_text(corpus: Corpus) -> None:
-    short = cut(corpus, 0.5, 7)
-    pairs = list(zip(corpus.frame["text"], short.frame["text"], strict=True))
-    assert all(after in before for before, after in pairs)
-    changed = np.mean([before != after for before, after in pairs])
-    assert 0.2 < changed <= 0.6
-    assert cut(corpus, 0.5, 7).frame.equals(short.frame)
-    assert short.frame.columns == corpus.frame.columns
 
 
 def test_folder_without_data_is_refused(tmp_path: Path) -> None:

@@ -18,8 +18,19 @@ from hypothesis import strategies as st
 from detectors.ai_text import AiText
 from detectors.ai_text.calibration import Reference, fit_reference, load_reference
 from detectors.ai_text.fast import enough, languages
-from detectors.ai_text.features import STATS, WINDOW_BYTES, Tables, emit, score
+from detectors.ai_text.features import (
+    COMMON_BITS,
+    KEY_BITS,
+    SLOT_BITS,
+    STATS,
+    WINDOW_BYTES,
+    Tables,
+    common_words,
+    emit,
+    score,
+)
 from detectors.ai_text.folding import fold_character
+from detectors.ai_text.kernel import CHECK_BITS
 from detectors.ai_text.model import MODEL_DIR, FastModel, load_model, write_files
 from detectors.conformance import check_signal
 from detectors.documents import Documents
@@ -142,13 +153,23 @@ def test_batches_split_anywhere_give_the_same_rows(texts: list[str | bytes], dat
     assert pa.Table.from_batches(parts).to_pylist() == measured(documents).to_pylist()
 
 
-def test_long_document_is_the_mean_of_its_windows(model: FastModel) -> None:
+def test_long_document_is_the_mean_of_its_windows(measure: Measure) -> None:
     text = (PROSE + " ") * 60
-    emission = score(Documents.from_texts([text]), model.tables)
-    once = score(Documents.from_texts([(PROSE + " ") * 15]), model.tables)
-    assert emission.sums[0] == pytest.approx(once.sums[0], rel=0.1)
-    assert emission.stats[0, 0] == len(text)
-    assert len(windows(text.encode())) == -(-len(text.encode()) // WINDOW_BYTES)
+    row, once = found(measure, text, PROSE)
+    assert once["windows"] is None
+    assert isinstance(row["windows"], list)
+    assert len(row["windows"]) == len(windows(text.encode())) == -(-len(text.encode()) // WINDOW_BYTES)
+    assert row["margin"] == pytest.approx(np.mean(row["windows"]), abs=1e-5)
+    assert row["length"] == len(text)
+
+
+def test_windows_tell_a_page_of_two_hands_apart(measure: Measure) -> None:
+    other = "Overall, it is important to note that a comprehensive approach plays a crucial role in achieving success. "
+    row, alone, second = found(measure, (PROSE + " ") * 20 + other * 80, (PROSE + " ") * 20, other * 80)
+    assert isinstance(row["windows"], list)
+    assert row["windows"][0] == pytest.approx(alone["margin"], abs=0.3)
+    assert row["windows"][-1] == pytest.approx(second["margin"], abs=0.3)
+    assert row["windows"][-1] > row["windows"][0] + 0.5
 
 
 def test_unbroken_megabytes_are_measured(measure: Measure) -> None:
@@ -175,18 +196,6 @@ def points(raw: bytes) -> list[int]:
     return found
 
 
-def codes(raw: bytes, fold: np.ndarray) -> list[int]:
-    """Folded text between spaces, marks and white space once however often they are repeated."""
-    found, before = [32], 32
-    for entry in (int(fold[point]) for point in points(raw)):
-        code, second = entry & 255, entry >> 16
-        found += [second] if second else []
-        if code and (code != before or code >= 64):
-            found.append(code)
-        before = code or before
-    return found + [32] * (before != 32)
-
-
 def windows(raw: bytes) -> list[tuple[int, int]]:
     n = max(1, -(-len(raw) // WINDOW_BYTES))
     edges = [0]
@@ -198,34 +207,78 @@ def windows(raw: bytes) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def buckets(raw: bytes, fold: np.ndarray) -> list[list[int]]:
-    """Features of each window, in plain Python."""
+M64 = (1 << 64) - 1
+LAST, PAIR = 0x8EBC6AF09C88C6E3, 0x589965CC75374CC3
+AFTER, ALONE, BEFORE = 0xD6E8FEB86659FD93, 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9
+FIRST, SECOND, KIND = 0x2545F4914F6CDD1D, 0xC4CEB9FE1A85EC53, 0xFF51AFD7ED558CCD
+
+
+def kind_of(word: bytes, hashed: int, characters: int, tables: Tables) -> int:
+    bit = hashed >> 64 - COMMON_BITS
+    if int(tables.common[bit // 64]) >> bit % 64 & 1:
+        return hashed
+    if characters == 1 and word[-1] >= 0x80:
+        ending = 0x27D4EB2F165667C5
+    elif max(word[-2:]) < 0x80:
+        one, two = (int(tables.fold[byte]) & 255 for byte in word[-2:].rjust(2, word[-1:]))
+        ending = one << 8 | two
+    else:
+        start = max(len(word) - 8, 0)
+        while start > 0 and word[start] & 0xC0 == 0x80:
+            start -= 1
+        tail = [code for code in (int(tables.fold[point]) & 255 for point in points(word[start:])) if code]
+        one, two = [0, 0, *tail][-2:]
+        ending = one << 8 | two
+    return (ending * 0x9FB21C651E98DF25 ^ min(characters >> 2, 3) * 0xC2B2AE3D27D4EB4F) & M64
+
+
+def marks_of(gap: bytes, fold: np.ndarray) -> int:
+    hashed, before = 0, 32
+    for mark in (int(fold[point]) & 255 for point in points(gap[:24])):
+        if mark not in (0, 32, before):
+            hashed = (hashed ^ mark) * 0xBF58476D1CE4E5B9 & M64
+            before = mark
+    return hashed
+
+
+def keys_of(raw: bytes, tables: Tables) -> list[list[int]]:
+    """Features of each window, as often as they stand there, in plain Python."""
     words = Documents.from_texts([raw]).words
-    hashes, start, end = ([int(value) for value in column] for column in (words.hashes, words.start, words.end))
-    found = []
+    columns = words.hashes, words.start, words.end, words.characters
+    hashes, start, end, characters = ([int(value) for value in column] for column in columns)
+    found, kinds = [], [0, 0]
     for low, high in windows(raw):
-        text = codes(raw[low:high], fold)
-        grams = [int.from_bytes(bytes(text[k : k + 5]), "little") for k in range(len(text) - 4)]
-        features = [gram * 0xD6E8FEB86659FD93 for gram in grams]
-        own = [k for k in range(len(hashes)) if low <= start[k] < high]
-        for k in own:
-            features.append(hashes[k] * 0x8EBC6AF09C88C6E3)
-            if k:
-                before = (hashes[k - 1] ^ hashes[k - 1] >> 29) * 0x589965CC75374CC3
-                features.append((before + hashes[k]) * 0x8EBC6AF09C88C6E3)
-        for k in own:
-            following = start[k + 1] if k + 1 < len(start) else len(raw)
-            marks = [int(fold[point]) & 255 for point in points(raw[end[k] : min(following, end[k] + 24)])]
-            hashed, before = 0, 32
-            for mark in marks:
-                if mark not in (0, 32, before):
-                    hashed = (hashed ^ mark) * 0xBF58476D1CE4E5B9 & (1 << 64) - 1
-                    before = mark
-            if hashed:
-                features += [(hashes[k] + hashed) * 0x94D049BB133111EB, hashed * 0x94D049BB133111EB]
-                features += [(hashes[k + 1] ^ hashed) * 0xBF58476D1CE4E5B9] if k + 1 < len(hashes) else []
-        found.append([(feature & (1 << 64) - 1) >> 46 for feature in features])
+        features: list[int] = []
+        for k in range(len(hashes)):
+            if not (low <= start[k] < high):
+                continue
+            features.append(hashes[k])
+            features += [hashes[k - 1] * PAIR + hashes[k]] if k else []
+            kinds.append(kind_of(raw[start[k] : end[k]], hashes[k], characters[k], tables))
+            features += triple(kinds)
+            marks = marks_of(raw[end[k] : start[k + 1] if k + 1 < len(start) else len(raw)], tables.fold)
+            if marks:
+                features += [hashes[k] * AFTER + marks, marks * ALONE]
+                features += [hashes[k + 1] * BEFORE & M64 ^ marks] if k + 1 < len(hashes) else []
+                kinds.append(marks)
+                features += triple(kinds)
+        found.append([(feature * LAST & M64) >> 64 - KEY_BITS for feature in features])
     return found
+
+
+def triple(kinds: list[int]) -> list[int]:
+    first, second, third = kinds[-3:]
+    return [first * FIRST + second * SECOND + third * KIND] if first else []
+
+
+def sum_of(keys: list[int], tables: Tables) -> float:
+    """Weights of the features that the table holds, each once, by the root of their number."""
+    slots = {
+        key >> CHECK_BITS for key in keys if int(tables.weights[key >> CHECK_BITS]) >> 8 == key & (1 << CHECK_BITS) - 1
+    }
+    weights = [int(np.uint8(tables.weights[slot] & 255).view(np.int8)) for slot in slots]
+    known = [weight for weight in weights if weight]
+    return sum(known) / max(len(known), 1) ** 0.5
 
 
 ANYTHING = st.lists(
@@ -243,27 +296,51 @@ ANYTHING = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(ANYTHING)
 def test_features_equal_a_plain_reference(raw: bytes) -> None:
-    model = load_model()
-    (features,) = buckets(raw, model.tables.fold)
+    tables = load_model().tables
+    (keys,) = keys_of(raw, tables)
     document = Documents.from_texts([raw])
-    seen, summed = emit(document, model.tables), score(document, model.tables)
-    assert sorted(seen.indices.tolist()) == sorted(features)
-    assert summed.counts[0] == len(features)
-    weights = model.tables.weights.astype(np.int64)
-    assert summed.sums[0] == pytest.approx(weights[features].sum() / max(len(features), 1) ** 0.5, abs=1e-9)
+    assert sorted(emit(document, tables).keys.tolist()) == sorted(keys)
+    assert score(document, tables).sums[0] == pytest.approx(sum_of(keys, tables), abs=1e-9)
 
 
 @settings(max_examples=10, deadline=None)
-@given(ANYTHING.filter(len), st.integers(8_000, 40_000))
+@given(ANYTHING.filter(len), st.integers(4_000, 20_000))
 def test_windows_equal_a_plain_reference(raw: bytes, size: int) -> None:
-    model = load_model()
+    tables = load_model().tables
     raw = (raw * (size // len(raw) + 1))[:size]
-    parts = buckets(raw, model.tables.fold)
-    weights = model.tables.weights.astype(np.int64)
-    expected = np.mean([weights[part].sum() / max(len(part), 1) ** 0.5 for part in parts])
+    parts = keys_of(raw, tables)
     document = Documents.from_texts(["before it", raw, "and after"]).slice(1, 1)
-    assert score(document, model.tables).sums[0] == pytest.approx(expected, abs=1e-9)
-    assert sorted(emit(document, model.tables).indices.tolist()) == sorted(parts[0])
+    scores = score(document, tables)
+    assert scores.windows.tolist() == pytest.approx([sum_of(part, tables) for part in parts], abs=1e-9)
+    assert scores.firsts.tolist() == [0, len(parts)]
+    assert sorted(emit(document, tables).keys.tolist()) == sorted(parts[0])
+
+
+def test_full_table_counts_every_feature_once() -> None:
+    """The bundled table holds some features only; here each slot holds the feature that asks for it."""
+    text, blank = (PROSE + " ") * 3, load_model().tables
+    (keys,) = keys_of(text.encode(), blank)
+    weights = np.zeros(1 << SLOT_BITS, np.uint16)
+    slots = np.array(sorted(set(keys)))
+    weights[slots >> CHECK_BITS] = (slots & (1 << CHECK_BITS) - 1) << 8 | slots % 255 + 1
+    tables = Tables(blank.fold, blank.common, weights)
+    once, twice = score(Documents.from_texts([text]), tables), score(Documents.from_texts([text, text]), tables)
+    assert once.sums[0] == pytest.approx(sum_of(keys, tables), abs=1e-9)
+    assert twice.sums.tolist() == [once.sums[0]] * 2
+
+
+def test_common_words_are_all_marked() -> None:
+    words = Documents.from_texts(["the quick brown fox"]).words.hashes
+    bitmap = common_words(words)
+    bits = np.unpackbits(bitmap.view(np.uint8), bitorder="little")
+    assert bits[(words >> np.uint64(64 - COMMON_BITS)).astype(np.int64)].all()
+    assert bits.sum() == 4
+
+
+def test_unknown_words_count_for_nothing(model: FastModel) -> None:
+    noise = " ".join(f"qx{k}zv" for k in range(2000, 2400))
+    clean, noisy = score(Documents.from_texts([PROSE * 2, PROSE * 2 + " " + noise]), model.tables).sums * model.scale
+    assert abs(noisy - clean) < 0.3
 
 
 @settings(max_examples=100, deadline=None)
@@ -297,7 +374,8 @@ def test_varieties_count_as_their_standard_language() -> None:
 
 def piece(**changes: object) -> dict[str, object]:
     row = {"margin": 1.0, "tier": "fast", "language": "en", "length": 100, "abstained": False, "out_of_support": False}
-    return {**row, **changes}
+    style = None if changes.get("abstained") else [1.0, 2.0, 0.0, 0.5, 0.25]
+    return {**row, "windows": None, "style": style, **changes}
 
 
 def combined(*rows: dict[str, object]) -> dict[str, object]:
@@ -309,9 +387,10 @@ def combined(*rows: dict[str, object]) -> dict[str, object]:
 
 
 def test_pieces_weigh_by_their_length() -> None:
-    long = piece(margin=4.0, length=300, out_of_support=True)
+    long = piece(margin=4.0, length=300, out_of_support=True, style=[3.0, 2.0, 0.0, 0.5, 0.25])
     silent = piece(margin=None, length=5, abstained=True)
-    expected = piece(margin=pytest.approx(3.25), length=405, out_of_support=True)
+    expected = piece(margin=pytest.approx(3.25), length=405, out_of_support=True, windows=[1.0, 4.0])
+    expected["style"] = [2.5, 2.0, 0.0, 0.5, 0.25]
     assert combined(piece(), long, silent) == expected
 
 
@@ -321,18 +400,29 @@ def test_pieces_abstain_together_only() -> None:
     assert combined(silent, piece(language="de")) == piece(length=105, language="de")
 
 
+def test_pieces_keep_their_windows_in_order() -> None:
+    silent = piece(margin=None, length=5, abstained=True)
+    joined = combined(piece(windows=[0.5, 1.5]), silent, piece(margin=4.0), piece(windows=[1.0, 1.0]))
+    assert joined["windows"] == [0.5, 1.5, 4.0, 1.0, 1.0]
+
+
 def test_pieces_of_one_text_come_to_about_the_whole(measure: Measure) -> None:
     part = (PROSE + " ") * 200
     halves = measure(Documents.from_texts([part, part]))
     (whole,) = found(measure, part + part)
     (joined,) = AiText().combine(halves, [0, len(part.encode())]).to_pylist()
     assert joined["margin"] == pytest.approx(whole["margin"], abs=0.1)
-    assert {**joined, "margin": None} == {**whole, "margin": None}
+    assert isinstance(joined["windows"], list)
+    assert isinstance(whole["windows"], list)
+    assert np.mean(joined["windows"]) == pytest.approx(np.mean(whole["windows"]), abs=0.1)
+    assert joined["style"] == pytest.approx(whole["style"], abs=1e-3)
+    same = {"margin": None, "windows": None, "style": None}
+    assert {**joined, **same} == {**whole, **same}
 
 
 def test_few_words_are_not_enough_however_long(model: FastModel) -> None:
-    emission = score(Documents.from_texts(["x" * 5000, PROSE]), model.tables)
-    assert enough(emission, 250).tolist() == [False, True]
+    scores = score(Documents.from_texts(["x" * 5000, PROSE]), model.tables)
+    assert enough(scores, 250).tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -389,6 +479,7 @@ def test_model_survives_writing_and_reading(tmp_path: Path, model: FastModel) ->
     write_files(tmp_path, {"fast.npz": model.arrays()})
     again = load_model(tmp_path)
     assert np.array_equal(again.tables.weights, model.tables.weights)
+    assert np.array_equal(again.tables.common, model.tables.common)
     assert again.scale == model.scale
     assert isinstance(again.tables, Tables)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -41,6 +41,7 @@ class Honest:
 def test_an_honest_signal_passes() -> None:
     check_signal(Honest())
     check_signal(Honest(), Documents.from_texts(["a", None]))
+    check_signal(InPieces())
 
 
 class BatchMean(Honest):
@@ -145,6 +146,21 @@ class Closure(Honest):
     scale: Callable[[int], int] = lambda n: n
 
 
+class InPieces(Honest):
+    def combine(self, pieces: pa.RecordBatch, starts: Sequence[int]) -> pa.RecordBatch:
+        return pa.record_batch([pa.array([float(np.sum(pieces["size"].to_numpy()))], pa.float32())], SCHEMA)
+
+
+class ManyRowsOfOne(Honest):
+    def combine(self, pieces: pa.RecordBatch, starts: Sequence[int]) -> pa.RecordBatch:
+        return pieces
+
+
+class NanOfPieces(Honest):
+    def combine(self, pieces: pa.RecordBatch, starts: Sequence[int]) -> pa.RecordBatch:
+        return pa.record_batch([pa.array([float("nan")], pa.float32())], SCHEMA)
+
+
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
@@ -163,6 +179,8 @@ class Closure(Honest):
         (Heavy, "bytes pickled"),
         (Thawed, "not a frozen dataclass"),
         (Closure, "cannot be pickled"),
+        (ManyRowsOfOne, r"combine made \d+ rows"),
+        (NanOfPieces, "Undefined is null"),
     ],
 )
 def test_a_broken_contract_is_named(broken: type[Honest], message: str) -> None:
