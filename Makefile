@@ -3,6 +3,7 @@
 # make readme  the tour's output into README.md, as it is now
 # make bench   cost of every stage and of whole scans     make bench-peers   the same work by foxing and by other tools
 # (docs/bench.md; options go into BENCH: make bench BENCH="--slope-gb 0.1,1,10 --memory")
+# make eval-detector    how well the bundled detector does on labelled text, beside other detectors (docs/detector.md)
 # Another Python (3.11 or newer): make demo PYTHON=python3.13
 
 PYTHON = python3
@@ -11,8 +12,9 @@ BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CORPUS = samples/corpus/translated.jsonl.gz
 BENCH =
+EVAL =
 
-.PHONY: demo test check readme bench bench-peers clean
+.PHONY: demo test check readme bench bench-peers eval-detector clean
 .DELETE_ON_ERROR:
 
 demo: $(CORPUS)
@@ -35,6 +37,9 @@ bench: $(VENV)/.base
 
 bench-peers: $(VENV)/.base
 	@$(BIN)/python -m tests.bench.peers $(BENCH)
+
+eval-detector: $(VENV)/.base
+	@$(BIN)/python -m tests.bench.detector $(EVAL)
 
 clean:
 	rm -rf $(VENV) out samples/corpus build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

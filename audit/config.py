@@ -16,10 +16,11 @@ from typing import Any
 from detectors.errors import ConfigError, PluginError
 from detectors.protocols import Device
 
-__all__ = ["CheckConfig", "Config", "CurateConfig", "ScanConfig", "find_config", "load_config"]
+__all__ = ["CalibrationConfig", "CheckConfig", "Config", "CurateConfig", "ScanConfig", "find_config", "load_config"]
 
+DEFAULT_STAGES = ("duplicates", "templates", "contradictions")
 DEFAULT_SIGNALS = ("document", "diversity", "language", "near_dup", "residue", "ai_text")
-_TABLES = ("check", "curate", "signal", "rule")
+_TABLES = ("calibration", "check", "curate", "signal", "stage", "rule")
 _MAX_SEED = 2**63 - 1
 _MAX_WORKERS = 4096
 
@@ -31,20 +32,32 @@ class ScanConfig:
     Attributes:
         text: text column; None finds one by convention (text, content, ..., question and answer, messages).
         by: column whose values are the sources of the report; None takes each file as a source.
+        domain_column: column whose values are the domains that a report breaks its shares down by.
+        time_column: column of dates, ISO 8601 or a year first, that a report breaks its shares down by.
         signals: names of the signals to measure.
         seed: recorded in every part, and used by signals that sample; not negative.
         workers: processes; 0 means one per core.
         device: auto, cpu or cuda.
         sketches: whether to keep corpus sketches (`detectors.sketches`) beside the findings.
+        stages: names of what is found over the whole corpus once it is measured, where the signals that it needs are.
     """
 
     text: str | None = None
     by: str | None = None
+    domain_column: str | None = None
+    time_column: str | None = None
     signals: tuple[str, ...] = DEFAULT_SIGNALS
     seed: int = 17
     workers: int = 0
     device: str = "auto"
     sketches: bool = True
+    stages: tuple[str, ...] = DEFAULT_STAGES
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Raw columns that findings carry."""
+        named = (self.by, self.domain_column, self.time_column)
+        return tuple(dict.fromkeys(column for column in named if column is not None))
 
     def __post_init__(self) -> None:
         devices = [device.value for device in Device]
@@ -70,6 +83,17 @@ class CheckConfig:
 
 
 @dataclass(frozen=True)
+class CalibrationConfig:
+    """`[tool.foxing.calibration]`: what detector margins are held against.
+
+    Attributes:
+        reference: file that `foxing calibrate` wrote, relative to the settings file; None is the bundled one alone.
+    """
+
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
 class CurateConfig:
     """`[tool.foxing.curate]`: the order of the output, the rules whose rows are dropped, the loss a source may bear."""
 
@@ -92,19 +116,31 @@ class Config:
 
     Attributes:
         scan: keys at the top of the table.
+        calibration: `[tool.foxing.calibration]`.
         check: `[tool.foxing.check]`.
         curate: `[tool.foxing.curate]`.
         signals: `[tool.foxing.signal.NAME]`, settings of one signal each.
+        stages: `[tool.foxing.stage.NAME]`, settings of one stage each.
         rules: `[tool.foxing.rule.ID]`, a new rule or changed fields of a default one.
         path: the file read.
     """
 
     scan: ScanConfig = field(default_factory=ScanConfig)
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     check: CheckConfig = field(default_factory=CheckConfig)
     curate: CurateConfig = field(default_factory=CurateConfig)
     signals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     path: Path | None = None
+
+    @property
+    def reference(self) -> Path | None:
+        """The human reference of the user's own, found from where the settings file lies."""
+        named = self.calibration.reference
+        if named is None:
+            return None
+        return (self.path.parent if self.path else Path()) / named
 
 
 def find_config(start: Path) -> Path | None:
@@ -162,12 +198,14 @@ def _parse(path: Path) -> dict[str, Any]:
 
 def _build(table: dict[str, Any], path: Path) -> Config:
     own = {name: value for name, value in table.items() if name not in _TABLES}
-    check, curate, signal, rule = (_table(table.get(name, {}), name, path) for name in _TABLES)
+    calibration, check, curate, signal, stage, rule = (_table(table.get(name, {}), name, path) for name in _TABLES)
     return Config(
         scan=_fill(ScanConfig, own, path, "", _TABLES),
+        calibration=_fill(CalibrationConfig, calibration, path, "calibration."),
         check=_fill(CheckConfig, check, path, "check."),
         curate=_fill(CurateConfig, curate, path, "curate."),
         signals={name: _table(value, f"signal.{name}", path) for name, value in signal.items()},
+        stages={name: _table(value, f"stage.{name}", path) for name, value in stage.items()},
         rules={name: _table(value, f"rule.{name}", path) for name, value in rule.items()},
         path=path,
     )

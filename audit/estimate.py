@@ -98,8 +98,7 @@ def estimate(paths: Sequence[str], config: Config) -> Estimate:
         raise InputError("-: standard input can be read only once. Predict from a file.")
     shards = Corpus.open(list(paths)).shards
     signals = build_signals(config)
-    if config.scan.by is not None:
-        signals = (*signals, Column(config.scan.by))
+    signals = (*signals, *map(Column, config.scan.columns))
     warm(signals, Device(config.scan.device), _sketches(config))
     sample = _Sample()
     step = max(1, len(shards) // _SAMPLE_SHARDS)

@@ -21,6 +21,7 @@ from detectors.errors import FindingsError
 if TYPE_CHECKING:
     import polars as pl
 
+    from audit.stages import Stage
     from detectors.protocols import Signal
 
 __all__ = [
@@ -102,6 +103,10 @@ class Findings:
         signals: as they were run, `column.NAME` among them.
         seed: of the scan.
         by: column whose values are the sources; None means each shard is one.
+        domain: column whose values are the domains that reports break down by; None means none.
+        time: column of dates that reports break down by; None means none.
+        reference: human reference of the user's own by which margins are judged (`audit.calibrate`); None is the
+            bundled one alone. No part of the scan: whoever reads findings says so.
     """
 
     directory: Path
@@ -110,6 +115,9 @@ class Findings:
     signals: tuple[SignalRecord, ...]
     seed: int
     by: str | None
+    domain: str | None = None
+    time: str | None = None
+    reference: Path | None = None
 
     @classmethod
     def open(cls, directory: Path | str) -> Findings:
@@ -152,6 +160,8 @@ class Findings:
             signals=tuple(SignalRecord(**signal) for signal in record["signals"]),
             seed=record["seed"],
             by=record["by"],
+            domain=record.get("domain"),
+            time=record.get("time"),
         )
 
     def commit(self, foxing_version: str) -> None:
@@ -163,6 +173,8 @@ class Findings:
             "signature": self.signature(),
             "seed": self.seed,
             "by": self.by,
+            "domain": self.domain,
+            "time": self.time,
             "signals": [dataclasses.asdict(signal) for signal in self.signals],
             "shards": [dataclasses.asdict(shard) for shard in self.shards],
             "failed": [dataclasses.asdict(shard) for shard in self.failed],
@@ -175,6 +187,11 @@ class Findings:
         return sum(shard.rows for shard in self.shards)
 
     @property
+    def corpus(self) -> str:
+        """12 hex digits over what each shard holds and which columns of it were read."""
+        return corpus_hash(f"{shard.digest} {shard.layout}" for shard in self.shards)
+
+    @property
     def measured(self) -> tuple[SignalRecord, ...]:
         """Signals that measure documents: all but the raw columns."""
         return tuple(signal for signal in self.signals if not signal.name.startswith(COLUMN_PREFIX))
@@ -182,8 +199,7 @@ class Findings:
     def signature(self, *, rules: str | None = None, calibration: str | None = None) -> str:
         """The signature of these findings, with those of the rules and the calibration that judged them, if any."""
         used = [(signal.name, signal.version, signal.config_hash) for signal in self.measured]
-        corpus = corpus_hash(f"{shard.digest} {shard.layout}" for shard in self.shards)
-        return signature(used, corpus, self.seed, rules=rules, calibration=calibration)
+        return signature(used, self.corpus, self.seed, rules=rules, calibration=calibration)
 
     def parts(self, fields: Fields | None = None) -> Iterator[pl.DataFrame]:
         """Findings in corpus order, at most 16,384 rows a frame.
@@ -192,7 +208,8 @@ class Findings:
             fields: of each signal, which fields to read (None: all of them); of a signal that is not named, one alone
                 is read, to see where it is null. None reads everything.
 
-        Columns: `shard` str, `row` i64 (position in the shard), `source` str, `unmeasured` u32 (signals without a
+        Columns: `shard` str, `row` i64 (position in the shard), `source` str, `domain` and `time` str where the scan
+        was given such columns, `unmeasured` u32 (signals without a
         measurement of this row), `errors` list[str] (`signal: what it raised`), and a struct a signal, null where the
         row could not be measured. Binary fields, such as `near_dup.minhash`, stay in the files of the parts: no rule
         can look at them, and they are larger than all else together. Of a signal that has no others the first is read.
@@ -208,7 +225,8 @@ class Findings:
         import polars as pl
 
         names = [signal.name for signal in self.measured]
-        wanted = [*names, *([COLUMN_PREFIX + self.by] if self.by else [])]
+        carried = dict.fromkeys(COLUMN_PREFIX + column for column in (self.by, self.domain, self.time) if column)
+        wanted = [*names, *carried]
         files = {name: self._open(part_path(self.directory, name, shard.key, first_row)) for name in wanted}
         try:
             any_file = next(iter(files.values()))
@@ -221,6 +239,11 @@ class Findings:
                     )
                 frame = pl.DataFrame({"row": pl.from_arrow(rows)})
                 source = pl.lit(shard.key) if self.by is None else _strings(tables[COLUMN_PREFIX + self.by], self.by)
+                breakdowns = [
+                    _strings(tables[COLUMN_PREFIX + column], column).alias(name)
+                    for name, column in (("domain", self.domain), ("time", self.time))
+                    if column is not None
+                ]
                 structs = {name: pl.from_arrow(tables[name].column(name)) for name in names}
                 faults = [
                     pl.concat_str(pl.lit(f"{name}: "), pl.lit(pl.Series(pl.from_arrow(tables[name].column("error")))))
@@ -231,6 +254,7 @@ class Findings:
                     pl.lit(shard.key).alias("shard"),
                     "row",
                     source.alias("source"),
+                    *breakdowns,
                     _count_nulls(structs).alias("unmeasured"),
                     (pl.concat_list(faults).list.drop_nulls() if faults else pl.lit([], pl.List(pl.String))).alias(
                         "errors"
@@ -285,7 +309,7 @@ def is_binary(spec: pa.Field) -> bool:
     return any(test(spec.type) for test in tests)
 
 
-def empty_part(signals: Iterable[Signal]) -> pl.DataFrame:
+def empty_part(signals: Iterable[Signal | Stage]) -> pl.DataFrame:
     """A part without rows, with the columns that findings of these signals would have: to check rules against."""
     import polars as pl
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-__all__ = ["PartIdentity", "PartWriter", "any_part", "part_path", "read_identity"]
+__all__ = ["ROWS_PER_GROUP", "PartIdentity", "PartWriter", "any_part", "part_path", "read_identity"]
 
 ROWS_PER_GROUP = 16_384
 _METADATA_KEY = b"foxing"

@@ -51,15 +51,18 @@ DEFAULTS: tuple[Rule, ...] = (
         budget=0.05,
         worst="ai_text.margin",
         explanation="""\
-What: the document looks less human than 99 % of human reference documents of its language and length. `p_human` is the
-conformal p-value of its detector margin (Vovk et al. 2005, Algorithmic Learning in a Random World), taken so that nine
-in ten human sources have at most about 1 hit in 100 documents.
+What: the document looks less human than 99 % of human reference documents of its language and style. `p_human` is an
+upper bound of the share of such documents that look at least as machine-like (order statistics with exact binomial
+bounds), on a tail that is moved as far as sources differ.
 Why: models trained on model output lose quality and variety, and pages by chatbots bring invented facts with them.
-How it is judged: the share of hits is corrected for the detector's misses and false alarms as measured on labelled
-sources (Rogan and Gladen 1978, Am. J. Epidemiol. 107:71), whose spread from source to source is part of the 95 %
-interval. It fails when the lower end of the interval is above the budget; with --strict, when the upper end is.
-What a hit does not prove: who wrote a document. Up to 1 in 100 human documents is hit by construction, more in
-registers that the reference does not know. Never use it against an author.
+How it is judged: by the share of machine-written text, estimated from the whole distribution of scores against labelled
+sources and generators (Saerens et al. 2002; Liang et al. 2024, arXiv:2403.07183), or from a labelled random sample
+(`--labels`; Angelopoulos et al. 2023, Science 382:669). How far sources differ is part of the 95 % interval. It fails
+when the lower end of the interval is above the budget; with --strict, when the upper end is.
+Hit rate: in domains left out of the reference no group of human documents was hit significantly more than twice as
+often as promised; on average one document in a thousand was. The price is that much machine text is not hit.
+What a hit does not prove: who wrote a document. Human documents are hit too, more in registers that the reference does
+not know. Never use it against an author.
 What to do: read the worst rows of the sources named first; then order the corpus with `foxing curate --curriculum
 human-first`, or leave the rows out with `--drop FX101`.""",
     ),
@@ -117,6 +120,148 @@ Hit rate: 0.18 % of 39,965 human documents (books, reviews, news, standards) and
 websites up to 2022; 1.6 % of the Chinese and 1.7 % of the Japanese ones among these. Null, so never hit, under 50
 words.
 What to do: drop the rows, or clean boilerplate from the pages before scanning again.""",
+    ),
+    Rule(
+        id="FX203",
+        name="uniform format",
+        when="templates.share >= 0.01",
+        budget=0.05,
+        worst="templates.share",
+        shown=("templates.skeleton_texts", "templates.skeleton_rank"),
+        explanation="""\
+What: the text begins like 1 % or more of the texts of its source, and like 10 at least, once what it is about is
+masked: function words, stops and the kinds of lines are the same in its first two lines or lists
+(`foxing signals format`). Copies of one text count once.
+Why: answers of one form teach the form. A model that has learned it from many follows instructions worse (Chen et al.
+2024, Unveiling the Flaws, arXiv:2406.12397).
+Hit rate: none of 39,965 human documents (books, reviews, news, standards; 95 % upper bound 0.0096 %) as one source, and
+0.89 % of 11,491 documents of dated websites up to 2022, each site a source. Of instruction sets, 4.8 % to 19.5 % of the
+answers by one model are hit and 5.4 % of those by people, who write lists too. Null, so never hit, under 50 words.
+What to do: `foxing check --statistics` shows the skeletons of each source and how varied they are; then
+`foxing curate --curriculum cap-templates`, or more varied prompts where the texts are made.""",
+    ),
+    Rule(
+        id="FX204",
+        name="beyond the cap of its template",
+        when="templates.place >= 100",
+        budget=1.0,
+        worst="templates.place",
+        shown=("templates.skeleton_rows",),
+        explanation="""\
+What: 100 rows of the source with the same skeleton come before this one: first copies first, then those with the higher
+`diversity.mattr`, then those whose length is the more unusual. Short answers (`Yes.`) have skeletons too.
+Why: a template that fills a corpus outweighs all else in it; so many of its rows say as much as all of them.
+What to do: `foxing curate --curriculum cap-templates` leaves these rows out. Another cap: `[tool.foxing.rule.FX204]
+when = "templates.place >= 20 AND format.words >= 50"` caps long answers alone. No share of it fails a check.""",
+    ),
+    Rule(
+        id="FX301",
+        name="exact duplicate",
+        when="duplicates.exact",
+        budget=0.05,
+        worst="duplicates.size",
+        shown=("duplicates.keeper_shard", "duplicates.keeper_row", "duplicates.in_reference", "duplicates.size"),
+        explanation="""\
+What: the text is byte for byte that of another row, which is kept; `duplicates.keeper_shard` and `.keeper_row` name it.
+Of several equal rows the one is kept that comes first in the order `[tool.foxing.stage.duplicates] keep`.
+Why: what is repeated is learned by heart, counted twice in every statistic, and lands on both sides of a split.
+How it is found: 64-bit hash of the text, and equal MinHash signatures besides.
+What to do: look at the sources named first, for a source that is mostly copies may be one file read twice; then
+`foxing curate --curriculum dedup`.""",
+    ),
+    Rule(
+        id="FX302",
+        name="near duplicate",
+        when="NOT duplicates.kept AND NOT duplicates.exact",
+        budget=0.10,
+        worst="duplicates.similarity",
+        shown=("duplicates.keeper_shard", "duplicates.keeper_row", "duplicates.similarity", "duplicates.templated"),
+        explanation="""\
+What: a row that is kept shares most of its word 5-grams with this one: their estimated Jaccard similarity is
+`duplicates.similarity` (standard error at most 0.045 with 128 permutations), the kept row is named beside it.
+Why: near copies cost training time and are memorised like exact ones (Lee et al. 2022, arXiv:2107.06499).
+How it is found: MinHash signatures (Broder 1997) in bands, compared in full. Every row that is hit was compared with
+the very row that is kept in its place; likeness is not passed on along chains. Where `duplicates.templated` is true
+many rows share a form and differ in what fills it, which may be what you want of them: read some before you drop them.
+What to do: `foxing check --select FX3 --statistics` shows what would go from each source. Then
+`foxing curate --curriculum dedup`. Another threshold: `[tool.foxing.stage.duplicates] threshold`.""",
+    ),
+    Rule(
+        id="FX303",
+        name="benchmark leakage",
+        when="leakage.item_share >= 0.2 OR leakage.item_covered >= 20",
+        budget=0.0001,
+        worst="leakage.item_covered",
+        shown=("leakage.benchmark", "leakage.item", "leakage.item_share", "leakage.answer_near"),
+        explanation="""\
+What: the document holds a passage of a benchmark item, word for word: runs of 13 words (Brown et al. 2020,
+arXiv:2005.14165, appendix C; of an item of 8 to 12 words all of it) that cover a fifth of the item, or 20 of its words.
+`leakage.benchmark` and `.item` name it; `leakage.answer_near` says whether its answer stands beside its question.
+Why: a model that has read the test is not measured by it.
+How it is judged: only with the rate at which clean text is flagged, which the index has from
+`foxing index-benchmarks --clean` and which holds for the condition above; without it there is no estimate. The budget
+is one row in ten thousand, which clean text stays below.
+Hit rate: all of 300 benchmark items pasted whole into human documents, 78 % of 300 in which a tenth of the words were
+replaced, 83 % of 300 cut in two; 1 of 40,000 human documents, a book that the item quotes.
+What a hit does not prove: which way the passage went. Benchmarks quote books, speeches and laws.
+What to do: `foxing review DIR FX303` shows the passages; `foxing curate --curriculum decontaminate` leaves the rows
+out. Items of fewer than 8 words cannot be found, and reworded ones are not.""",
+    ),
+    Rule(
+        id="FX401",
+        name="unknown fact",
+        when="knowledge.category = 'Unknown'",
+        budget=0.25,
+        worst="-knowledge.log_p",
+        shown=("knowledge.p_any", "knowledge.corrected", "knowledge.own_answer"),
+        explanation="""\
+What: the model that was probed answers the question in none of ten greedy tries, and is more likely than not to miss it
+in 160 samples too: category Unknown of SliCK (Gekhman et al. 2024, arXiv:2405.05904).
+Why: a model that is fine-tuned on facts it does not know learns them slowly, and once it has fitted them it makes up
+more answers than before, the more the larger their share.
+How sure it is: for that model and those exemplars. `knowledge.corrected` says Unknown also where other questions of the
+same relation make the answer as probable, which is luck, not knowledge. One spelling of each answer is tried, so a few
+known facts look unknown.
+What to do: `foxing curate --curriculum slick-drop-unknown` leaves the rows out, `relabel-unknown` has them answered by
+"I don't know", `slick-maybe-first` puts those first that help most; or stop training early.""",
+    ),
+    Rule(
+        id="FX402",
+        name="false against reference",
+        when="falsity.score >= 0.7",
+        budget=0.01,
+        worst="falsity.score",
+        shown=("falsity.match", "falsity.reference", "falsity.expected"),
+        explanation="""\
+What: the row's answer is none of those that a reference table has for its question; `falsity.reference` names the row
+of the table and `falsity.expected` its first answer. Needs `[tool.foxing.signal.falsity] reference = "FILE"`. Rows
+whose question the table has not got are not judged, nor are long texts that hold no accepted answer.
+Why: models tuned on false answers answer falsely though they know better, and clean data repairs that only in part
+(Cho 2024, arXiv:2404.09717).
+Hit rate: of right answers that the table has, in other words, 6 of 170,585 over 13 question sets; of wrong answers of
+the same relation 94 to 100 %, of TruthfulQA's 91 %, of HaluEval's 82 % (one in ten of those repeats the right answer).
+A right answer that the table has NOT got is hit in 58 to 72 % of cases (TruthfulQA 64 %, EntityQuestions 72 %), and in
+CounterFact in 99 %: the table must hold them all.
+What to do: read some hits beside `falsity.expected` and add what was right to the table; then `foxing curate
+--curriculum drop-false`.""",
+    ),
+    Rule(
+        id="FX404",
+        name="contradiction",
+        when="contradictions.share >= 0.5 AND COALESCE(falsity.score, 1) >= 0.7",
+        budget=0.01,
+        worst="contradictions.others",
+        shown=("contradictions.other_shard", "contradictions.other_row", "contradictions.rows"),
+        explanation="""\
+What: at least half of the other rows with the same question have another short answer; one of them is named. A row
+that the reference of `falsity` confirms is not hit, so with a reference the other side of a contradiction is.
+Why: one of the two is false, or the question does not say enough to be answered; both teach a model to guess.
+Hit rate: of 2,000 planted wrong answers 1,999, of 2,000 rows repeated in another spelling 2. Questions with several
+right answers are hit too: 86 % of pairs of two right answers, and as they are 1.5 % of the rows of EntityQuestions,
+2.6 % of film roles and 9.5 % of ParaRel, where namesakes and many-valued relations (borders, twin cities) abound.
+Requests (`Write ...`) and answers of more than 8 words are not compared.
+What to do: look at the pairs (`foxing check --select FX404`). Merge rows of one question that are all right into one
+with a list of answers; drop the others with `foxing curate --curriculum drop-false`.""",
     ),
     Rule(
         id="FX901",

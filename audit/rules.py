@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from audit.calibrate import calibrated
+from audit.calibrate import calibrated, tables_of
 from audit.expressions import Expression, finite, nearest, parse
 from audit.rulebook import DEFAULTS, Action, Rule
 from detectors import registry
@@ -213,7 +213,7 @@ def settle(frame: pl.DataFrame, drop: Sequence[str]) -> pl.DataFrame:
 def decided(findings: Findings, rules: Sequence[Rule]) -> Iterator[pl.DataFrame]:
     """The parts of findings in corpus order, calibrated and decided."""
     for part in findings.parts():
-        yield decide(calibrated(part), rules)
+        yield decide(calibrated(part, tables_of(findings)), rules)
 
 
 def rules_hash(rules: Sequence[Rule]) -> str:
@@ -229,7 +229,7 @@ def _where(rule_id: str) -> str:
 def _scanned(expression: Expression, schema: pl.Schema, where: str) -> bool:
     """Whether all columns are there; those that are not must be signals that exist."""
     missing = [name for name in expression.columns if name not in schema]
-    known = registry.names(registry.SIGNALS) if missing else []
+    known = [*registry.names(registry.SIGNALS), *registry.names(registry.STAGES)] if missing else []
     for name in missing:
         if name not in known:
             raise ConfigError(f"{where}: no column {name!r} in findings. {nearest(name, [*_COLUMNS, *known])}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,17 +11,26 @@ from pathlib import Path
 from audit import __version__
 from audit.config import Config, ScanConfig
 from audit.corpus import Corpus, Shard, open_shard
-from audit.destination import DIGESTS, LOCK, STDIN, clear, local_folder, refuse_foreign, refuse_inside, spool
+from audit.destination import (
+    clear,
+    local_folder,
+    refuse_foreign,
+    refuse_inside,
+    spool,
+    take_back,
+)
+from audit.digests import digests_of
 from audit.execute import Executor, Outcome, Process, executor_for
-from audit.findings import RECORD, FailedShard, Findings, ShardRecord, SignalRecord, write_json
+from audit.findings import RECORD, FailedShard, Findings, ShardRecord, SignalRecord
 from audit.layout import find_layout
 from audit.lock import locked
 from audit.measure import MeasureUnit, PartReceipt, Receipt, Unit, columns_of, identity, parts_of, refuse_other
 from audit.parts import any_part, read_identity
 from audit.readers import ShardError
-from audit.signals import build_signals, pinned, with_known
+from audit.signals import build_signals, build_stages, pinned, with_known
 from audit.signature import config_hash, signal_config
-from audit.storage import is_remote, stat
+from audit.stages import Stage, run_stages
+from audit.storage import is_remote
 from audit.warm import warm
 from detectors.errors import FindingsError, FoxingError, InputError
 from detectors.protocols import Device, Signal
@@ -39,7 +47,7 @@ class Progress:
         done_bytes: covered so far.
         total_bytes: of all shards.
         rows: covered so far.
-        phase: `digest` or `measure`.
+        phase: `digest`, `measure`, or the name of a stage, where "bytes" are rows.
         text_bytes: UTF-8 bytes that were measured so far, by this run.
     """
 
@@ -138,7 +146,7 @@ def scan(
     began = time.monotonic()
     chosen = config or Config()
     folder = local_folder(directory)
-    signals = pinned(build_signals(chosen))
+    signals, stages = pinned(build_signals(chosen)), pinned(build_stages(chosen))
     refuse_inside(folder, paths)
     refuse_foreign(folder)
     created = not folder.exists()
@@ -149,21 +157,13 @@ def scan(
             corpus, gone = _corpus(named, folder, known)
             for leftover in (folder / "findings").rglob(".*.tmp"):
                 leftover.unlink()
-            run = _Scan(folder, with_known(signals, known, chosen.scan.by), chosen.scan, known, fresh, on_progress)
+            every = with_known(signals, known, chosen.scan.columns)
+            run = _Scan(folder, every, stages, chosen.scan, known, fresh, on_progress)
             return run.run(corpus, gone, began)
     except FoxingError:
         if created:
-            _take_back(folder)
+            take_back(folder)
         raise
-
-
-def _take_back(folder: Path) -> None:
-    """Remove a folder that was made for a scan that measured nothing; parts that are whole stay, to be resumed."""
-    notes = {LOCK, DIGESTS, STDIN}
-    if folder.is_dir() and {path.name for path in folder.iterdir()} <= notes:
-        for name in notes:
-            (folder / name).unlink(missing_ok=True)
-        folder.rmdir()
 
 
 def _known(folder: Path, fresh: bool) -> Findings | None:
@@ -182,6 +182,7 @@ class _Scan:
         self,
         folder: Path,
         signals: tuple[Signal, ...],
+        stages: tuple[Stage, ...],
         config: ScanConfig,
         known: Findings | None,
         fresh: bool,
@@ -189,17 +190,20 @@ class _Scan:
     ) -> None:
         self.folder = folder
         self.signals = signals
+        self.stages = stages
         self.config = config
         self.executor: Executor = executor_for(config.workers)
         self.known = {shard.uri: shard for shard in known.shards} if known else {}
         self.by = config.by or (known.by if known else None)
+        self.domain = config.domain_column or (known.domain if known else None)
+        self.time = config.time_column or (known.time if known else None)
         self.sketches = Sketches(by=self.by) if config.sketches else None
         self.fresh = fresh
         self.failed: dict[str, FailedShard] = {}
         self.on_progress = on_progress or (lambda progress: None)
 
     def run(self, corpus: Corpus, gone: tuple[str, ...], began: float) -> ScanResult:
-        digests = self._digests(corpus)
+        digests = digests_of(corpus.shards, self.folder, self.executor, fail=self._fail, on_progress=self._on_digest)
         units = {shard.uri: self._units(shard, digests[shard.uri]) for shard in corpus.shards if shard.uri in digests}
         self._refuse_unreadable(corpus)
         if self.fresh:
@@ -222,7 +226,10 @@ class _Scan:
             tuple(_signal_record(signal) for signal in self.signals),
             self.config.seed,
             self.by,
+            self.domain,
+            self.time,
         )
+        findings = self._staged(findings)
         findings.commit(__version__)
         done = [receipt for found in receipts.values() for receipt in found]
         return ScanResult(
@@ -236,42 +243,22 @@ class _Scan:
             wall_s=time.monotonic() - began,
         )
 
+    def _staged(self, findings: Findings) -> Findings:
+        done: Counter[str] = Counter()
+
+        def advance(stage: str, rows: int) -> None:
+            done[stage] += rows
+            self.on_progress(Progress(done[stage], findings.rows, done[stage], stage))
+
+        return run_stages(findings, self.stages, commit=lambda found: found.commit(__version__), advance=advance)
+
+    def _on_digest(self, done: int, total: int) -> None:
+        self.on_progress(Progress(done, total, 0, "digest"))
+
     def _fail(self, uri: str, error: Exception) -> None:
         code = error.code if isinstance(error, ShardError) else "FX904"
         message = str(error) if isinstance(error, FoxingError) else f"{uri}: {error}"
         self.failed.setdefault(uri, FailedShard(uri, code, message))
-
-    def _digests(self, corpus: Corpus) -> dict[str, str]:
-        cache = _read_digests(self.folder)
-        digests: dict[str, str] = {}
-        fresh: list[Shard] = []
-        stamps: dict[str, list[int] | None] = {}
-        for shard in corpus.shards:
-            try:
-                stamp = stat(shard.uri)
-                stamps[shard.uri] = None if stamp is None else list(stamp)
-                shard.reader  # noqa: B018 - opening it looks at first bytes and footer
-            except (InputError, OSError) as error:
-                self._fail(shard.uri, error)
-                continue
-            entry = cache.get(shard.uri)
-            if entry is not None and stamps[shard.uri] is not None and entry[0] == stamps[shard.uri]:
-                digests[shard.uri] = entry[1]
-            else:
-                fresh.append(shard)
-        total, done = sum(shard.size_bytes for shard in fresh), 0
-        for outcome in _small(self.executor, fresh).map(Shard.digest, fresh):
-            shard = outcome.item
-            if outcome.value is None:
-                self._fail(shard.uri, outcome.error or InputError(f"{shard.uri}: cannot be read."))
-                continue
-            digests[shard.uri] = outcome.value
-            done += shard.size_bytes
-            self.on_progress(Progress(done, total, 0, "digest"))
-        if fresh:
-            kept = {uri: [stamps[uri], digest] for uri, digest in digests.items()}
-            write_json(self.folder / DIGESTS, kept)
-        return digests
 
     def _units(self, shard: Shard, digest: str) -> list[Unit]:
         try:
@@ -297,7 +284,7 @@ class _Scan:
         record = self.known.get(shard.uri)
         if self.fresh or record is None or record.digest != digest:
             return ()
-        ends = (*record.parts[1:], record.rows)
+        ends = (*record.parts[1:], record.rows)[: len(record.parts)]  # a file without rows has no parts
         return tuple(PartReceipt(first, end - first) for first, end in zip(record.parts, ends, strict=True))
 
     def _refuse_changed(self, firsts: Iterable[Unit]) -> None:
@@ -378,22 +365,14 @@ def _need_column(read: str, names: Sequence[str], uri: str) -> None:
     kind, separator, column = read.partition(":")
     if kind == "column" and separator and column not in names:
         has = ", ".join(names[:12])
-        raise ShardError(uri, f"no column {column!r} (has: {has})", "Name another with --by.", code="FX902")
-
-
-def _small(executor: Executor, items: Sequence[Shard]) -> Executor:
-    """Start processes only where there is enough to hash for them to pay."""
-    return executor if sum(shard.size_bytes for shard in items) > 4 << 30 else executor_for(1)
+        raise ShardError(
+            uri,
+            f"no column {column!r} (has: {has})",
+            "Name another with --by, --domain-column or --time-column.",
+            code="FX902",
+        )
 
 
 def _signal_record(signal: Signal) -> SignalRecord:
     depends = [signal.version, signal_config(signal, located=False)]
     return SignalRecord(signal.name, signal.version, signal_config(signal), config_hash(depends))
-
-
-def _read_digests(folder: Path) -> dict[str, tuple[list[int], str]]:
-    try:
-        found = json.loads((folder / DIGESTS).read_text("utf-8"))
-        return {uri: (list(entry[0]), str(entry[1])) for uri, entry in found.items()}
-    except (OSError, ValueError, AttributeError, IndexError, TypeError):
-        return {}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from audit.config import Config, settings
 from audit.findings import COLUMN_PREFIX, RECORD, Findings
+from audit.stages import Stage
 from detectors.column import Column
 from detectors.errors import PluginError
 from detectors.protocols import Pinned, Signal
-from detectors.registry import SIGNALS, load
+from detectors.registry import SIGNALS, STAGES, load, names
 
-__all__ = ["build_signals", "pinned", "with_known"]
+__all__ = ["build_signals", "build_stages", "pinned", "with_known"]
 
 
 def build_signals(config: Config) -> tuple[Signal, ...]:
@@ -20,16 +22,41 @@ def build_signals(config: Config) -> tuple[Signal, ...]:
     Raises:
         PluginError: no such signal. ConfigError: settings that it does not have.
     """
-    names = list(dict.fromkeys(("document", *config.scan.signals)))
+    wanted = list(dict.fromkeys(("document", *config.scan.signals)))
     for name in config.signals:
-        if name not in names:
+        if name not in wanted:
             load(SIGNALS, name)
     where = str(config.path or "settings")
-    return tuple(_build_signal(name, config.signals.get(name, {}), where) for name in names)
+    return tuple(_build_signal(name, config.signals.get(name, {}), where) for name in wanted)
 
 
-def pinned(signals: tuple[Signal, ...]) -> tuple[Signal, ...]:
-    """The signals that read files of their own with the digests of these files in their settings.
+def build_stages(config: Config) -> tuple[Stage, ...]:
+    """The stages that a configuration names.
+
+    Raises:
+        PluginError: no such stage. ConfigError: settings that it does not have.
+    """
+    for name in config.stages:
+        load(STAGES, name)
+    where = str(config.path or "settings")
+    return tuple(_build_stage(name, config.stages.get(name, {}), where) for name in dict.fromkeys(config.scan.stages))
+
+
+def _build_stage(name: str, values: Mapping[str, object], where: str) -> Stage:
+    kind = load(STAGES, name)
+    if not isinstance(kind, type):
+        raise PluginError(f"stage {name!r} is {kind!r}, not a class. Register the class itself.")
+    stage: object = settings(kind, values, f"{where}: stage.{name}")
+    if not isinstance(stage, Stage):
+        raise PluginError(f"stage {name!r} lacks name, version, needs, schema, depends or prepare. See audit.stages.")
+    return stage
+
+
+P = TypeVar("P", Signal, Stage)
+
+
+def pinned(signals: tuple[P, ...]) -> tuple[P, ...]:
+    """The signals or stages that read files of their own with the digests of these files in their settings.
 
     Raises:
         SignalError: no such file, or not the one that is asked for.
@@ -47,14 +74,14 @@ def _build_signal(name: str, values: Mapping[str, object], where: str) -> Signal
     return signal
 
 
-def with_known(signals: tuple[Signal, ...], known: Findings | None, by: str | None) -> tuple[Signal, ...]:
+def with_known(signals: tuple[Signal, ...], known: Findings | None, columns: Sequence[str]) -> tuple[Signal, ...]:
     """Add the raw columns and the signals that the folder already has: a new shard gets those too."""
-    chosen = {signal.name: signal for signal in signals}
+    chosen, stages = {signal.name: signal for signal in signals}, names(STAGES)
     for record in known.signals if known else ():
         if record.name.startswith(COLUMN_PREFIX):
             chosen.setdefault(record.name, Column(record.name.removeprefix(COLUMN_PREFIX)))
-        elif record.name not in chosen:
+        elif record.name not in chosen and record.name not in stages:
             chosen[record.name] = _build_signal(record.name, record.config, RECORD)
-    if by is not None:
-        chosen.setdefault(COLUMN_PREFIX + by, Column(by))
+    for column in columns:
+        chosen.setdefault(COLUMN_PREFIX + column, Column(column))
     return tuple(chosen.values())

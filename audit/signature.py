@@ -7,18 +7,22 @@ import hashlib
 import json
 from collections.abc import Iterable
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from audit import __version__
 from detectors.protocols import Signal
 from detectors.sketches import Sketches
+
+if TYPE_CHECKING:
+    from audit.stages import Stage
 
 __all__ = ["config_hash", "corpus_hash", "signal_config", "signature"]
 
 _SHORT = 4
 
 
-def signal_config(signal: Signal | Sketches, *, located: bool = True) -> dict[str, object]:
-    """The settings of a signal as JSON-ready values.
+def signal_config(signal: Signal | Sketches | Stage, *, located: bool = True) -> dict[str, object]:
+    """The settings of a signal or stage as JSON-ready values.
 
     Args:
         signal: a dataclass.

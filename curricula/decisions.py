@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from audit.calibrate import SIGNAL, calibrated
+from audit.calibrate import SIGNAL, calibrated, tables_of
 from audit.expressions import parse
 from audit.findings import Findings
 from audit.rules import Rule, decide
@@ -19,7 +19,8 @@ __all__ = ["Spool", "decided_parts"]
 
 _ROWS = 16_384
 _IN_MEMORY_BYTES = 1 << 20
-_READ = {"document": ("words",), SIGNAL: ("margin", "language", "length")}  # by the tally and by calibration
+# Read by the tally and by calibration.
+_READ = {"document": ("words",), SIGNAL: ("margin", "tier", "language", "length", "style")}
 
 
 def decided_parts(findings: Findings, rules: Sequence[Rule], needs: Iterable[str] = ()) -> Iterator[pl.DataFrame]:
@@ -38,11 +39,13 @@ def decided_parts(findings: Findings, rules: Sequence[Rule], needs: Iterable[str
                 fields.setdefault(name[0], set()).add(name[1])
             else:
                 whole.add(name[0])
+    if "machine_share" in fields.get(SIGNAL, ()):
+        fields[SIGNAL].add("windows")
     chosen = {name: frozenset(read) for name, read in fields.items()} | dict.fromkeys(whole)
     # What orders and describes examples is not read here, and was checked when the rules were chosen.
     bare = [_bare(rule) for rule in rules]
     for part in _gathered(findings.parts(chosen)):
-        yield decide(calibrated(part), bare)
+        yield decide(calibrated(part, tables_of(findings)), bare)
 
 
 def _bare(rule: Rule) -> Rule:

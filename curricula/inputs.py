@@ -7,33 +7,11 @@ from pathlib import Path, PurePosixPath
 
 from audit.corpus import Shard, open_shard
 from audit.findings import Findings, ShardRecord
-from audit.storage import is_remote, stat
+from audit.rows import locate
+from audit.storage import is_remote
 from detectors.errors import FindingsError, InputError, OutputError
 
-__all__ = ["check_digests", "find_inputs", "locate", "refuse_overlap"]
-
-
-def locate(uri: str, key: str, corpus: str | None = None) -> str | None:
-    """Where a shard is now, None when it is not there.
-
-    Below `corpus` when given, found by its key or else by the longest end of its old path; otherwise where it was.
-    """
-    if corpus is None:
-        return uri if _exists(uri) else None
-    pieces = PurePosixPath(uri.partition("://")[2] or uri).parts
-    ends = ["/".join(pieces[start:]) for start in range(1, len(pieces))]
-    below = [end for end in (key, *ends) if ".." not in PurePosixPath(end).parts]
-    return next((found for end in below if _exists(found := f"{corpus.rstrip('/')}/{end}")), None)
-
-
-def _exists(uri: str) -> bool:
-    if not is_remote(uri):
-        return Path(uri.removeprefix("file://")).is_file()
-    try:
-        stat(uri)
-    except OSError:
-        return False
-    return True
+__all__ = ["check_digests", "find_inputs", "refuse_overlap"]
 
 
 def find_inputs(findings: Findings, corpus: str | None) -> tuple[Shard, ...]:
@@ -53,7 +31,7 @@ def find_inputs(findings: Findings, corpus: str | None) -> tuple[Shard, ...]:
 
 
 def _find(record: ShardRecord, corpus: str | None) -> Shard:
-    where = locate(record.uri, record.key, corpus)
+    where = locate(record.uri, record.key, corpus=corpus)
     if where is None and corpus is None:
         raise InputError(f"{record.uri}: was scanned and is gone. Put it back, or say where it is with --corpus ROOT.")
     if where is None:

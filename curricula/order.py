@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from curricula.protocols import CURRICULA, Curriculum
+from curricula.protocols import CURRICULA, Curriculum, Editing
 from detectors.errors import ConfigError, PluginError
 from detectors.registry import load
 
@@ -133,6 +133,9 @@ def resolve(names: Sequence[str], seed: int) -> tuple[Curriculum, ...]:
     ordering = [each.name for each in chosen if each.orders]
     if len(ordering) > 1:
         raise ConfigError(f"curricula {' and '.join(ordering)} both set an order. Keep one of them.")
+    editing = [each.name for each in chosen if isinstance(each, Editing)]
+    if len(editing) > 1:
+        raise ConfigError(f"curricula {' and '.join(editing)} both edit answers. Keep one of them.")
     return chosen
 
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from detectors.documents import Documents
-from detectors.protocols import Device, Measure, Signal
+from detectors.pieces import LONG_BYTES, cuts_of, is_piecewise, pieces
+from detectors.protocols import Device, Measure, Piecewise, Signal
 
 __all__ = ["awkward_documents", "check_signal"]
 
@@ -30,7 +31,8 @@ def check_signal(signal: Signal, documents: Documents | None = None) -> None:
     version, `reads` and a schema whose fields all say what they hold. The measure: one row for each document and
     exactly the schema; no NaN (undefined is null); the same numbers again, from another `load`, however the rows are
     split into batches, and from slices of larger buffers; no error on null, empty, white, huge, invalid or odd text;
-    the input left as it was. Rows whose text is null may hold anything.
+    the input left as it was. Rows whose text is null may hold anything. If it is piecewise, `combine` makes one such
+    row of the pieces of a long document, of prose, of white space and of bytes that are no text.
 
     Args:
         signal: the signal to check.
@@ -60,6 +62,8 @@ def check_signal(signal: Signal, documents: Documents | None = None) -> None:
     _check_same(signal, found, _measured(signal, measure, inner), documents, "sliced out of a larger batch")
     empty = _measured(signal, measure, documents.slice(0, 0))
     assert empty.num_rows == 0, f"{signal.name}: {empty.num_rows} rows for a batch of none"
+    if is_piecewise(signal):
+        _check_combine(signal, measure)
 
 
 def awkward_documents(reads: tuple[str, ...] = ("text",)) -> Documents:
@@ -174,14 +178,37 @@ def _measured(signal: Signal, measure: Measure, documents: Documents) -> pa.Reco
     except Exception as error:
         raise AssertionError(f"{signal.name}: raised {error!r} on {_described(measure, documents)}") from error
     assert isinstance(found, pa.RecordBatch), f"{signal.name}: measured a {type(found).__name__}, not a RecordBatch"
-    assert found.schema.equals(signal.schema), f"{signal.name}: measured {found.schema}\nbut promised {signal.schema}"
     assert found.num_rows == len(documents), f"{signal.name}: {found.num_rows} rows for {len(documents)} documents"
+    _check_batch(signal, found)
+    return found
+
+
+def _check_batch(signal: Signal, found: pa.RecordBatch) -> None:
+    assert found.schema.equals(signal.schema), f"{signal.name}: measured {found.schema}\nbut promised {signal.schema}"
     found.validate(full=True)
     for field, column in zip(found.schema, found.columns, strict=True):
         if pa.types.is_floating(field.type):
             nans = sum(math.isnan(v) for v in column.drop_null().to_pylist())
             assert nans == 0, f"{signal.name}: field {field.name!r} is NaN in {nans} rows. Undefined is null"
-    return found
+
+
+def _check_combine(signal: Signal, measure: Measure) -> None:
+    assert isinstance(signal, Piecewise)
+    prose = awkward_documents().texts()[0] or ""
+    for text in (
+        ((prose + "\n") * (LONG_BYTES // len(prose) + 1)).encode(),
+        b" " * (LONG_BYTES + 1),
+        b"\xff" * (LONG_BYTES + 1),
+    ):
+        long = Documents.from_texts([text])
+        starts: list[int] = []
+        found: list[pa.RecordBatch] = []
+        for begins, piece in pieces(long, cuts_of(long)):
+            starts += begins
+            found.append(_measured(signal, measure, piece))
+        combined = signal.combine(pa.concat_batches(found), starts)
+        assert combined.num_rows == 1, f"{signal.name}: combine made {combined.num_rows} rows of one document"
+        _check_batch(signal, combined)
 
 
 def _described(measure: Measure, documents: Documents) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +73,7 @@ class Pinned(Protocol):
     that findings say what was read and not only where it lay.
     """
 
-    def pinned(self) -> Signal:
+    def pinned(self) -> Self:
         """The same settings with the digest of the file as it is now.
 
         Raises:

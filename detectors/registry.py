@@ -10,6 +10,7 @@ from detectors.errors import PluginError
 __all__ = ["SIGNALS", "load", "names"]
 
 SIGNALS = "foxing.signals"
+STAGES = "foxing.stages"
 
 
 def names(group: str) -> list[str]:

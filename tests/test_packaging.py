@@ -77,6 +77,7 @@ def test_every_entry_point_resolves() -> None:
     assert {point.group for point in points} == {
         "console_scripts",
         "foxing.signals",
+        "foxing.stages",
         "foxing.curricula",
         "foxing.formats",
     }

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common
+from audit.cli.options import CONTEXT, Session, common, use_system_memory_pool
 
 if TYPE_CHECKING:
+    from audit.assessment import Assessment
+    from audit.calibrate import Calibration
     from audit.config import CheckConfig
     from audit.findings import Findings
     from audit.rules import Rule
@@ -43,6 +45,16 @@ Examples:
 @click.option("--strict", is_flag=True, help="Judge FX101 by the upper end of its interval.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 when over budget; 2 stays 2.")
 @click.option("--statistics", is_flag=True, help="Add every rule's table by source, and the lexical profile.")
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Random sample of rows with shard, row and label (0 human, 1 machine), for FX101: Parquet, CSV or JSONL.",
+)
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="With --statistics: folder of another scan, to which distances of form and words are measured.",
+)
 @common
 def command(
     session: Session,
@@ -59,23 +71,40 @@ def command(
     Exit status: 0 within budget, 1 over budget, 2 when something could not be read. With -v the text names every worst
     row kept and explains the rules over budget.
     """
+    use_system_memory_pool()
     from audit.assess import assess
+    from audit.calibrate import tables_of
+    from audit.evidence import Evidence
+    from audit.format_profile import format_profile
     from audit.formats import FORMATS, View, render
     from audit.profile import corpus_profile
     from audit.replacing import replacing
     from audit.rules import choose, rules_from
+    from audit.two_phase import Labels
     from detectors.registry import load
 
     load(FORMATS, format_name)
     rules = rules_from(session.config.rules)
     config = _configured(session.config.check, chosen, rules)
     choose(rules, config.select, config.ignore)
+    labels, other = (_path(chosen[name]) for name in ("labels", "reference"))
     with _opened(session, paths) as findings:
+        evidence = Evidence(tables_of(findings), Labels.read(labels) if labels else None)
         assessment = assess(
-            findings, rules, budgets=config.budget, select=config.select, ignore=config.ignore, strict=config.strict
+            findings,
+            rules,
+            budgets=config.budget,
+            select=config.select,
+            ignore=config.ignore,
+            strict=config.strict,
+            evidence=evidence,
         )
         if statistics:
-            assessment = dataclasses.replace(assessment, profile=corpus_profile(findings))
+            form = format_profile(findings, reference=session.findings(other) if other else None)
+            assessment = dataclasses.replace(assessment, profile=corpus_profile(findings), form=form)
+        unused = _unused(evidence.tables, findings, assessment)
+    if unused:
+        session.warn(unused)
     color = session.color and output_file is None
     text = render(format_name, assessment, View(color=color, statistics=statistics, verbose=session.verbose))
     if output_file is None:
@@ -96,6 +125,25 @@ def _configured(config: CheckConfig, chosen: Mapping[str, object], rules: Sequen
         budget=_budgets(config.budget, _texts(chosen["budget"]), rules),
         strict=bool(chosen["strict"]) or config.strict,
     )
+
+
+def _unused(tables: Calibration | None, findings: Findings, assessment: Assessment) -> str | None:
+    """Says that the user's reference is by groups of a column that these findings do not have."""
+    from audit.calibrate import OwnCalibration
+
+    if not isinstance(tables, OwnCalibration) or tables.own.by is None:
+        return None
+    own = tables.own
+    if own.by in (findings.by, findings.domain) or own.groups.keys() & assessment.sources.keys():
+        return None
+    return (
+        f"{findings.reference}: is by {own.by}, which the scan did not carry, so it judged no row. "
+        f"Scan with --by {own.by} or --domain-column {own.by}."
+    )
+
+
+def _path(value: object) -> Path | None:
+    return value if isinstance(value, Path) else None
 
 
 def _texts(values: object) -> tuple[str, ...]:
@@ -125,13 +173,14 @@ def _budgets(configured: Mapping[str, float], given: Sequence[str], rules: Seque
 
 @contextmanager
 def _opened(session: Session, paths: Sequence[str]) -> Iterator[Findings]:
-    from audit.findings import RECORD, Findings
+    from audit.findings import RECORD
 
     if len(paths) == 1 and ((Path(paths[0]) / RECORD).is_file() or (Path(paths[0]) / "findings").is_dir()):
-        yield Findings.open(paths[0])
+        yield session.findings(Path(paths[0]))
         return
     with tempfile.TemporaryDirectory(prefix="foxing-") as folder:
-        yield _scanned(session, paths, Path(folder) / "scan")
+        scanned = _scanned(session, paths, Path(folder) / "scan")
+        yield dataclasses.replace(scanned, reference=session.config.reference)
 
 
 def _scanned(session: Session, paths: Sequence[str], folder: Path) -> Findings:

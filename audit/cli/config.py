@@ -25,7 +25,7 @@ _CURRICULA = "foxing.curricula"
 def command(session: Session, check: bool) -> None:
     """Show the settings in force, as JSON, with the file they come from."""
     from audit.rules import rules_from
-    from audit.signals import build_signals
+    from audit.signals import build_signals, build_stages
 
     config = session.config
     signals = build_signals(config)
@@ -40,9 +40,11 @@ def command(session: Session, check: bool) -> None:
     shown = {
         "from": where,
         **dataclasses.asdict(config.scan),
+        "calibration": dataclasses.asdict(config.calibration),
         "check": dataclasses.asdict(config.check),
         "curate": dataclasses.asdict(config.curate),
         "signal": {signal.name: signal_config(signal) for signal in signals},
+        "stage": {stage.name: signal_config(stage) for stage in build_stages(config)},
         "rule": {rule.id: {"when": rule.when, "action": rule.action.value, "budget": rule.budget} for rule in rules},
     }
     session.result(json.dumps(shown, indent=2, default=str))
@@ -54,13 +56,16 @@ def _check(config: Config, rules: Sequence[Rule]) -> None:
     from audit.expressions import parse
     from audit.findings import empty_part
     from audit.rules import applicable, choose, dropping, find
-    from audit.signals import build_signals
-    from detectors.registry import SIGNALS, load, names
+    from audit.signals import build_signals, build_stages
+    from detectors.registry import SIGNALS, STAGES, load, names
 
     read = {name for rule in rules if rule.when for name in parse(rule.when, rule.id).columns}
     used = [*config.scan.signals, *config.signals, *sorted(read.intersection(names(SIGNALS)))]
     everything = dataclasses.replace(config.scan, signals=tuple(used))
-    schema = calibrated(empty_part(build_signals(dataclasses.replace(config, scan=everything)))).schema
+    stages = build_stages(
+        dataclasses.replace(config, scan=dataclasses.replace(config.scan, stages=tuple(names(STAGES))))
+    )
+    schema = calibrated(empty_part((*build_signals(dataclasses.replace(config, scan=everything)), *stages))).schema
     choose(rules, config.check.select, config.check.ignore)
     for rule_id in config.check.budget:
         find(rules, rule_id)

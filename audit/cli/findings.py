@@ -37,11 +37,10 @@ def command(session: Session, directory: Path, format_name: str, output: Path | 
     one of them drops, else report, or keep without a hit, and `dropped_by` the first that drops.
     """
     from audit.export import DEFAULT_COLUMNS, export, export_file
-    from audit.findings import Findings
     from audit.rules import rules_from
 
     wanted = tuple(name.strip() for name in columns.split(",")) if columns else DEFAULT_COLUMNS
-    findings = Findings.open(directory)
+    findings = session.findings(directory)
     rules = rules_from(session.config.rules)
     if output is None:
         stream = standard_output()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common
+from audit.cli.options import CONTEXT, Session, common, use_system_memory_pool
 
 if TYPE_CHECKING:
     from audit.config import Config
@@ -31,7 +31,14 @@ Examples:
 @click.option("--signals", help="Signals to measure, comma-separated (see: foxing signals).")
 @click.option("--text", help="Text column. Found by convention when not given.")
 @click.option("--by", help="Column whose values are the sources. Each file is one when not given.")
-@click.option("--ai-tier", help="Tier of the ai_text signal.")
+@click.option("--domain-column", help="Column whose values are the domains that reports break shares down by.")
+@click.option("--time-column", help="Column of dates that reports break shares down by.")
+@click.option("--ai-tier", help="Detector of ai_text: fast (default), encoder, custom or cascade.")
+@click.option("--ai-model", metavar="M", help="Model of the other tiers: folder, file or hub id.")
+@click.option("--ai-rows", type=click.IntRange(1), help="Rows that a cascade judges with the model.")
+@click.option(
+    "--ai-minutes", type=click.FloatRange(0, min_open=True), help="The same as a time, turned into rows first."
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where models run.")
 @click.option(
     "--workers",
@@ -44,6 +51,14 @@ Examples:
     default=None,
     help="Keep corpus sketches (distinct n-grams, growth curves, frequent phrases) beside the findings; on by default.",
 )
+@click.option(
+    "--stages",
+    help="What to find over the whole corpus at its end, comma-separated ('': nothing; default: all there are).",
+)
+@click.option(
+    "--benchmarks", metavar="IDX", help="Index of benchmark items to look for (see: foxing index-benchmarks)."
+)
+@click.option("--reference", metavar="DIR", help="Scan of rows that stay: duplicates of theirs are reported.")
 @click.option("--fresh", is_flag=True, help="Throw away what is in the folder and start over.")
 @click.option(
     "--dry-run", is_flag=True, help="Predict bytes, rows, time and findings size from a timed sample; write nothing."
@@ -63,9 +78,7 @@ def command(
     A killed or interrupted scan goes on where it was when the same command runs again. No threshold is applied here:
     rules judge findings later, so a new rule never rereads the corpus.
     """
-    # Arrow reads this when it is imported, here and in workers. Its own pools keep what they were given: 80 MB more of
-    # a scan stay resident, for no speed.
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    use_system_memory_pool()
     config = _configured(session.config, chosen)
     if dry_run:
         from audit.estimate import estimate
@@ -79,7 +92,7 @@ def command(
     with session.progress("scan") as bar:
 
         def show(progress: Progress) -> None:
-            bar.label = "digest" if progress.phase == "digest" else "scan"
+            bar.label = "scan" if progress.phase == "measure" else progress.phase
             text_mb = progress.text_bytes / 1e6 if progress.phase == "measure" else None
             done, total = progress.done_bytes / 1e6, progress.total_bytes / 1e6
             bar.update(done, total, f"  {progress.rows:,} rows", text_mb=text_mb)
@@ -104,13 +117,32 @@ def command(
 
 def _configured(config: Config, chosen: Mapping[str, object]) -> Config:
     given = {name: value for name, value in chosen.items() if value is not None}
-    tier = given.pop("ai_tier", None)
-    if "signals" in given:
-        given["signals"] = tuple(name.strip() for name in str(given["signals"]).split(",") if name.strip())
+    reference, index = given.pop("reference", None), given.pop("benchmarks", None)
+    detector = {name: given.pop(f"ai_{name}", None) for name in ("tier", "model", "rows", "minutes")}
+    for listed in ("signals", "stages"):
+        if listed in given:
+            given[listed] = tuple(name.strip() for name in str(given[listed]).split(",") if name.strip())
     signals = dict(config.signals)
-    if tier is not None:
-        signals["ai_text"] = {**signals.get("ai_text", {}), "tier": tier}
-    return dataclasses.replace(config, scan=dataclasses.replace(config.scan, **given), signals=signals)  # type: ignore[arg-type]
+    stages = dict(config.stages)
+    # Paths are recorded, and read again from wherever the next command runs.
+    if reference is not None:
+        stages["duplicates"] = {**stages.get("duplicates", {}), "reference": str(Path(str(reference)).absolute())}
+    if index is not None:
+        signals["leakage"] = {**signals.get("leakage", {}), "index": str(Path(str(index)).absolute())}
+        named = given.get("signals", config.scan.signals)
+        assert isinstance(named, tuple)
+        given["signals"] = tuple(dict.fromkeys((*named, "leakage")))
+    scan = dataclasses.replace(config.scan, **given)  # type: ignore[arg-type]
+    configured = dataclasses.replace(config, scan=scan, signals=signals, stages=stages)
+    if all(value is None for value in detector.values()) and "tier" not in signals.get("ai_text", {}):
+        return configured
+    from audit.cascade import with_tier
+    from detectors.errors import ConfigError
+
+    asked = [f"--ai-{name}" for name, value in detector.items() if value is not None]
+    if asked and "ai_text" not in configured.scan.signals:
+        raise ConfigError(f"{asked[0]}: is for the signal ai_text, which is not measured. Add it to --signals.")
+    return with_tier(configured, **detector)  # type: ignore[arg-type]
 
 
 def _describe(result: ScanResult, directory: str) -> str:

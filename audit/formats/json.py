@@ -8,12 +8,13 @@ import math
 from typing import TYPE_CHECKING
 
 from audit.formats import View
+from audit.formats.forms import form_document
 from audit.profile import PROFILE_VERSION, QUANTILES
 
 if TYPE_CHECKING:
     from audit.assess import Assessment, Case, Result, SourceShare
     from audit.census import Counts
-    from audit.prevalence import Estimate, Interval
+    from audit.prevalence import Estimate, Interval, Prevalence, Shares
     from audit.profile import Profile, SourceProfile
 
 __all__ = ["FORMAT", "VERSION", "render"]
@@ -43,6 +44,7 @@ def _document(assessment: Assessment) -> dict[str, object]:
         "sources": {name: _counts(counts) for name, counts in assessment.sources.items()},
         "rules": [_result(result) for result in assessment.results],
         "profile": _profile(assessment.profile),
+        "form": form_document(assessment.form),
     }
 
 
@@ -120,6 +122,35 @@ def _result(result: Result) -> dict[str, object]:
         "reason": result.reason,
         "sources": [_source(source) for source in result.sources],
         "worst": [_case(case) for case in result.worst],
+        "estimation": _estimation(result.shares),
+    }
+
+
+def _estimation(shares: Shares | None) -> dict[str, object] | None:
+    if shares is None:
+        return None
+    return {
+        "documents": _prevalence(shares.documents),
+        "words": _prevalence(shares.words),
+        "groups": {
+            kind: [{"group": name, **_prevalence(found)} for name, found in groups.items()]
+            for kind, groups in shares.groups.items()
+        },
+    }
+
+
+def _prevalence(found: Prevalence) -> dict[str, object]:
+    return {
+        "share": found.share,
+        "interval": _interval(found.interval),
+        "n": found.n,
+        "labelled": found.labelled,
+        "method": found.method,
+        "second_opinions": [
+            {"method": opinion.method, "share": opinion.share, "interval": _interval(opinion.interval)}
+            for opinion in found.second_opinions
+        ],
+        "reasons": list(found.reasons),
     }
 
 

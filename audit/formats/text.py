@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from audit.assess import Verdict
 from audit.formats import View, count, interval, percent, plain, row_values, short, what
+from audit.formats.forms import form_tables
 
 if TYPE_CHECKING:
     from audit.assess import Assessment, Result
+    from audit.prevalence import Prevalence, Shares
     from audit.profile import Phrases
     from detectors.frequent import Item
 
@@ -21,6 +23,7 @@ __all__ = ["render"]
 _COLORS = {Verdict.OVER: "31;1", Verdict.WITHIN: "32", Verdict.NO_ESTIMATE: "33", Verdict.NOT_APPLICABLE: "2"}
 _ID = 5
 _TOP_SOURCES = 5
+_TOP_GROUPS = 30
 _TOP_ROWS = 3
 _PROFILED_SOURCES = 20
 _TOP_PHRASES = 5
@@ -30,9 +33,10 @@ _LISTED = {"ngrams_3": "3-grams", "ngrams_5": "5-grams", "openings": "openings",
 def render(assessment: Assessment, view: View) -> str:
     """The whole report as lines of text, without a final newline."""
     blocks = [_headline(assessment), _table(assessment, view)]
+    blocks += [_shares(result.shares, view) for result in assessment.results if result.shares is not None]
     blocks += [_details(result, view) for result in assessment.over]
     if view.statistics:
-        blocks += [_statistics(assessment), *_profile(assessment)]
+        blocks += [_statistics(assessment), *_profile(assessment), *_form(assessment)]
     blocks.append([*_corpus(assessment), f"signature {plain(assessment.signature)}"])
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
@@ -43,14 +47,17 @@ def _headline(assessment: Assessment) -> list[str]:
     if over:
         names = ", ".join(f"{result.rule.id} {plain(result.rule.name)}" for result in over)
         return [*lines, f"Over budget: {names}."]
-    if assessment.failed:
-        return [*lines, "Every rule is within budget on what could be read."]
-    return [*lines, "Every rule is within budget."]
+    unknown = [result.rule.id for result in assessment.results if result.verdict is Verdict.NO_ESTIMATE]
+    within = "Every rule that could be judged is within budget" if unknown else "Every rule is within budget"
+    where = " on what could be read" if assessment.failed else ""
+    without = f"; without an estimate: {', '.join(unknown)}" if unknown else ""
+    return [*lines, f"{within}{where}{without}."]
 
 
 def _table(assessment: Assessment, view: View) -> list[str]:
     rows = [("rule", "", "verdict", "budget", "found", "95 % interval", "hits of n")]
-    for result in assessment.results:
+    shown = [result for result in assessment.results if result.verdict is not Verdict.NOT_APPLICABLE]
+    for result in shown:
         rows.append(
             (
                 result.rule.id,
@@ -68,13 +75,44 @@ def _table(assessment: Assessment, view: View) -> list[str]:
         for result in assessment.results
         if result.reason and result.share is not None
     ]
+    absent = [result for result in assessment.results if result.verdict is Verdict.NOT_APPLICABLE]
+    if absent:
+        notes.append("not judged: " + "; ".join(f"{one.rule.id} ({plain(one.reason or '')})" for one in absent))
     if not view.color:
         return [*lines, *notes]
     colored = (
         f"\x1b[{_COLORS[result.verdict]}m{line[:_ID]}\x1b[0m{line[_ID:]}"
-        for line, result in zip(lines[1:], assessment.results, strict=True)
+        for line, result in zip(lines[1:], shown, strict=True)
     )
     return [lines[0], *colored, *notes]
+
+
+def _shares(shares: Shares, view: View) -> list[str]:
+    """The headline number: by documents and words, by other methods, and with statistics by group."""
+    rows = [("machine-written text", "share", "95 % interval", "n", "method")]
+    for name, found in (("documents", shares.documents), ("words", shares.words)):
+        rows.append((f"by {name}", *_share(found)))
+        rows += [
+            ("  otherwise", _percent(other.share), interval(other.interval) or "-", "", other.method)
+            for other in found.second_opinions
+        ]
+    for kind, groups in shares.groups.items() if view.statistics else ():
+        if kind == "source":
+            continue  # the rule's own table lists them
+        largest = sorted(groups.items(), key=lambda item: (-item[1].n, item[0]))[:_TOP_GROUPS]
+        rows += [(f"{kind} {short(name)}", *_share(found)) for name, found in sorted(largest)]
+        if len(groups) > len(largest):
+            rows.append((f"and {len(groups) - len(largest):,} more by {kind} (--format json has them)", "", "", "", ""))
+    return _aligned(rows)
+
+
+def _share(found: Prevalence) -> tuple[str, str, str, str]:
+    method = f"{found.method}, {count(found.labelled, 'label')}" if found.labelled else found.method
+    return _percent(found.share), interval(found.interval) or "-", f"{found.n:,}", method
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else percent(share)
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -84,7 +122,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _details(result: Result, view: View) -> list[str]:
     lines = [f"{result.rule.id} {plain(result.rule.name)}: {what(result)}; budget {percent(result.rule.budget)}"]
-    if result.by_words is not None and result.by_words.share is not None:
+    if result.by_words is not None and result.by_words.share is not None and result.shares is None:
         lines.append(f"  by words: {percent(result.by_words.share)} ({interval(result.by_words.interval)})")
     if len(result.sources) > 1 and not view.statistics:
         lines += ["  sources, highest first:", *(f"  - {line}" for line in _by_source(result, _TOP_SOURCES))]
@@ -150,6 +188,12 @@ def _profile(assessment: Assessment) -> list[list[str]]:
         if phrases.items
     ]
     return [table, ["shared by most documents", *shared]] if shared else [table]
+
+
+def _form(assessment: Assessment) -> list[list[str]]:
+    """The format profile: a block a table."""
+    tables = [] if assessment.form is None else form_tables(assessment.form)
+    return [[title, *(f"  - {line}" for line in (_aligned(rows) if rows else ()))] for title, rows in tables]
 
 
 def _phrase(item: Item, phrases: Phrases) -> str:

@@ -40,7 +40,8 @@ def _asking(command: Callable[Concatenate[Asked, P], None]) -> Callable[P, None]
     """Add the options of a request, and pass them together, as first argument."""
 
     @click.option(
-        "--curriculum", help="Curricula, comma-separated: human-first (default), original, shuffled, or your own."
+        "--curriculum",
+        help="Curricula, comma-separated: human-first (default), original, shuffled, dedup, decontaminate, your own.",
     )
     @click.option("--drop", help="Rules, or beginnings of their ids, whose rows go to dropped/: FX101,FX2.")
     @click.option(
@@ -77,13 +78,12 @@ def command(
     Kept rows go to OUT/data, dropped ones with rules and scores to OUT/dropped; every column, type, metadata entry and
     byte stays as it was. OUT/manifest.json is written last. A killed run goes on where it was.
     """
-    from audit.findings import Findings
     from audit.rules import rules_from
     from curricula.curate import curate, preview
 
     if not out and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
-    findings = Findings.open(directory)
+    findings = session.findings(directory)
     rules = rules_from(session.config.rules)
     request = _request(session, findings.seed, asked)
     if dry_run:
@@ -136,6 +136,11 @@ def _describe(made: Curated) -> str:
     ]
     for rule in manifest.drop:
         lines.append(f"dropped by {rule}: {sum(shard.dropped_by.get(rule, 0) for shard in manifest.inputs):,} rows")
+    if totals["edited"]:
+        columns = ", ".join(sorted({series.original for series in manifest.series if series.original}))
+        lines.append(
+            f"answers replaced: {totals['edited']:,} rows; what stood there is kept in the last column ({columns})"
+        )
     size = sum(receipt.size_bytes for receipt in manifest.data) / 1e6
     data = made.path.parent / "data"
     written, dropped = _files(len(manifest.data)), _files(len(manifest.dropped))

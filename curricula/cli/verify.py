@@ -63,5 +63,6 @@ def _describe(found: Verification) -> str:
         lines.append("1 mismatch" if len(found.problems) == 1 else f"{len(found.problems):,} mismatches")
     else:
         against = "" if found.inputs else " by the sums that the manifest recorded"
-        lines.append(f"every input row is accounted for, unchanged{against}")
+        edits = f" but for {totals['edited']:,} answers that were to be replaced" if totals["edited"] else ""
+        lines.append(f"every input row is accounted for, unchanged{edits}{against}")
     return "\n".join(printable(line) for line in lines)

@@ -17,7 +17,7 @@ def test_help_lists_every_command(foxing: Foxing) -> None:
     answer = foxing("-h")
     assert answer.code == 0
     for name, (_, text) in COMMANDS.items():
-        assert name in answer.out and text.rstrip(".") in answer.out.replace("\n", " ").replace("  ", " ")
+        assert name in answer.out and text.rstrip(".") in " ".join(answer.out.split())
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

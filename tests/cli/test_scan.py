@@ -116,3 +116,8 @@ def test_mixed_formats_are_one_corpus(foxing: Foxing, tmp_path: Path) -> None:
     (tmp_path / "d" / "c.csv").write_text("text,n\nhello,1\n")
     answer = foxing("scan", tmp_path / "d", "-o", tmp_path / "out", *LIGHT)
     assert answer.code == 0 and "7 rows in 3 shards" in answer.out
+
+
+def test_a_tier_of_a_signal_that_is_not_measured_is_an_error(foxing: Foxing, tmp_path: Path) -> None:
+    answer = foxing("scan", tmp_path, "-o", tmp_path / "a", "--signals", "document", "--ai-tier", "fast")
+    assert answer.code == 2 and "--ai-tier: is for the signal ai_text" in answer.err

@@ -6,15 +6,29 @@ from typing import Any
 import pytest
 
 Run = Callable[..., Any]
-BUNDLED = ("ai_text", "characters", "diversity", "document", "language", "leakage", "near_dup", "residue")
+BUNDLED = (
+    "ai_text",
+    "characters",
+    "diversity",
+    "document",
+    "falsity",
+    "format",
+    "knowledge",
+    "language",
+    "leakage",
+    "near_dup",
+    "residue",
+)
+STAGES = ("cascade", "contradictions", "duplicates", "templates")
 
 
-def test_installed_signals_are_listed_with_a_summary(foxing: Run) -> None:
+def test_signals_and_stages_are_listed_with_a_summary(foxing: Run) -> None:
     lines = foxing("signals").out.splitlines()
-    assert tuple(line.split()[0] for line in lines) == BUNDLED and all(len(line.split()) > 4 for line in lines)
+    assert tuple(line.split()[0] for line in lines) == (*BUNDLED, *STAGES)
+    assert all(len(line.split()) > 4 for line in lines)
 
 
-@pytest.mark.parametrize("name", BUNDLED)
+@pytest.mark.parametrize("name", [*BUNDLED, *STAGES])
 def test_every_field_of_a_signal_is_documented(foxing: Run, name: str) -> None:
     answer = foxing("signals", name)
     fields = [line for line in answer.out.splitlines() if line.startswith(f"  {name}.")]
