@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 
-__all__ = ["keep_memory"]
+__all__ = ["give_back", "keep_memory"]
 
 # Numbers from <malloc.h>; the largest threshold that glibc accepts is 32 MB.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
@@ -26,3 +26,12 @@ def keep_memory() -> bool:
     settings = ((_M_MMAP_THRESHOLD, 32 * _MB), (_M_TRIM_THRESHOLD, 512 * _MB), (_M_TOP_PAD, 64 * _MB))
     accepted = [mallopt(setting, value) for setting, value in settings]
     return all(accepted)
+
+
+def give_back() -> None:
+    """Give what was freed back to the system; for after work that is done once and took much, such as loading."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):
+        return
+    trim(0)

@@ -119,15 +119,15 @@ def find_duplicates(
     folder = Path(tempfile.mkdtemp(prefix=".duplicates-", dir=work))
     try:
         sources = [each for each in (reference, findings) if each is not None]
-        rows = _read(sources, permutations, folder, advance)
+        spill = _Spill(folder, sum(source.rows for source in sources), optimal_bands(threshold, permutations))
+        rows = _read(sources, permutations, spill, folder, advance)
         first = reference.rows if reference else 0
         order = _order(rows, keep, first)
         rank = np.empty(rows.count, np.int64)
         rank[order] = np.arange(rows.count)
         copies = _copies(rows, rank)
-        bands, band_rows = optimal_bands(threshold, permutations)
         least = int(np.ceil(threshold * permutations - 1e-9))
-        shared = _shared(rows, copies, rank, (bands, band_rows), folder)
+        shared = _shared(spill.paths, copies, rank)
         return _resolved(rows, copies, shared, least, first)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -145,7 +145,9 @@ def _config(findings: Findings) -> dict[str, object]:
     raise FindingsError(f"{findings.directory}: near_dup was not scanned. Scan with --signals near_dup.")
 
 
-def _read(sources: list[Findings], permutations: int, folder: Path, advance: Callable[[int], None]) -> _Rows:
+def _read(
+    sources: list[Findings], permutations: int, spill: _Spill, folder: Path, advance: Callable[[int], None]
+) -> _Rows:
     from detectors.near_dup import signatures
 
     n = sum(source.rows for source in sources)
@@ -155,26 +157,28 @@ def _read(sources: list[Findings], permutations: int, folder: Path, advance: Cal
             return np.zeros((n, *shape), kind)
         return np.memmap(folder / name, kind, "w+", shape=(n, *shape))
 
-    rows = _Rows(
-        minima=room("minima", np.uint32, permutations),  # type: ignore[arg-type]
-        exact=room("exact", np.uint64),  # type: ignore[arg-type]
-        shingles=room("shingles", np.int32),  # type: ignore[arg-type]
-        margin=room("margin", np.float32),  # type: ignore[arg-type]
-        measured=room("measured", np.bool_),  # type: ignore[arg-type]
-        signed=room("signed", np.bool_),  # type: ignore[arg-type]
-    )
+    exact, shingles = room("exact", np.uint64), room("shingles", np.int32)
+    margin, measured, signed = room("margin", np.float32), room("measured", np.bool_), room("signed", np.bool_)
     at = 0
-    for source in sources:
-        for struct in _parts(source, SIGNAL, ("minhash", "exact", "shingles")):
-            span = slice(at, at + len(struct))
-            minhash = struct.field("minhash")
-            rows.measured[span] = np.asarray(struct.is_valid())
-            rows.signed[span] = np.asarray(minhash.is_valid()) & rows.measured[span]
-            rows.minima[span] = signatures(minhash)
-            rows.exact[span] = np.asarray(struct.field("exact").fill_null(0))
-            rows.shingles[span] = np.asarray(struct.field("shingles").fill_null(0))
-            at += len(struct)
-            advance(len(struct))
+    # Minima are written, not mapped: pages of a map that were touched count as resident, and all of these are.
+    with (folder / "minima").open("wb") as stream:
+        for source in sources:
+            for struct in _parts(source, SIGNAL, ("minhash", "exact", "shingles")):
+                span = slice(at, at + len(struct))
+                minhash = struct.field("minhash")
+                measured[span] = np.asarray(struct.is_valid())
+                signed[span] = np.asarray(minhash.is_valid()) & measured[span]
+                minima = signatures(minhash)
+                stream.write(minima.tobytes())
+                spill.add(minima, at + np.flatnonzero(signed[span]), at)
+                exact[span] = np.asarray(struct.field("exact").fill_null(0))
+                shingles[span] = np.asarray(struct.field("shingles").fill_null(0))
+                at += len(struct)
+                advance(len(struct))
+    spill.close()
+    shape = (n, permutations)
+    mapped = np.memmap(folder / "minima", np.uint32, "r", shape=shape) if n else np.zeros(shape, np.uint32)
+    rows = _Rows(mapped, exact, shingles, margin, measured, signed)  # type: ignore[arg-type]
     rows.margin[:] = np.inf
     at = 0
     for source in sources:
@@ -225,6 +229,8 @@ def _copies(rows: _Rows, rank: I64) -> I64:
     begins = np.flatnonzero(np.r_[True, hashes[1:] != hashes[:-1]]) if len(order) else np.zeros(0, np.int64)
     leaders = np.repeat(order[begins], np.diff(np.r_[begins, len(order)]))
     # Two texts may have one 64-bit hash; that they have one signature and length too is out of the question.
+    others = leaders != order
+    leaders, order = leaders[others], order[others]
     same = (similarity(rows.minima, leaders, order) == 1) & (rows.shingles[leaders] == rows.shingles[order])
     first[order[same]] = leaders[same]
     return first
@@ -240,11 +246,13 @@ class _Shared:
     count: int
 
 
-def _shared(rows: _Rows, copies: I64, rank: I64, scheme: tuple[int, int], folder: Path) -> _Shared:
+def _shared(paths: Sequence[Path], copies: I64, rank: I64) -> _Shared:
     members, numbers, count = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
-    for path in _spill(rows, copies, scheme, folder):
+    for path in paths:
         entries = np.fromfile(path, _ENTRY)
         path.unlink()
+        # A copy of a text shares all its bands.
+        entries = entries[copies[entries["row"]] == entries["row"]]
         # Not stable, which is faster: rows are put in order of keeping afterwards.
         entries = entries[np.argsort(np.ascontiguousarray(entries["key"]))]
         if not len(entries):
@@ -261,33 +269,36 @@ def _shared(rows: _Rows, copies: I64, rank: I64, scheme: tuple[int, int], folder
     return _Shared(row[begins], np.r_[begins, len(row)].astype(np.int64), bucket, count)
 
 
-def _spill(rows: _Rows, copies: I64, scheme: tuple[int, int], folder: Path) -> list[Path]:
-    """Write (key, row) of every band of every row that is no copy, dealt out over files by key."""
-    from detectors.banding import band_keys
+class _Spill:
+    """Writes (key, row) of every band of every row, dealt out over files by key."""
 
-    bands, band_rows = scheme
-    chosen = np.flatnonzero(np.asarray(rows.signed) & (copies == np.arange(rows.count)))
-    count = int(np.clip(-(-len(chosen) * bands * 16 // _BUCKET_BYTES), 1, _MOST_FILES))
-    paths = [folder / f"bucket-{number}" for number in range(count)]
-    streams = [path.open("wb") for path in paths]
-    try:
-        for start in range(0, len(chosen), 1 << 16):
-            part = chosen[start : start + (1 << 16)]
-            keys = band_keys(rows.minima[part], bands=bands, rows=band_rows)
-            entries = np.empty(keys.size, _ENTRY)
-            entries["key"], entries["row"] = keys.ravel(), np.repeat(part, bands)
-            if count == 1:
-                streams[0].write(entries.tobytes())
-                continue
-            place = (entries["key"] >> np.uint64(40)) % np.uint64(count)
-            order = np.argsort(place, kind="stable")
-            ends = np.searchsorted(place[order], np.arange(count + 1))
-            for number, stream in enumerate(streams):
-                stream.write(entries[order[ends[number] : ends[number + 1]]].tobytes())
-    finally:
-        for stream in streams:
+    def __init__(self, folder: Path, rows: int, scheme: tuple[int, int]) -> None:
+        self._bands, self._band_rows = scheme
+        count = int(np.clip(-(-rows * self._bands * 16 // _BUCKET_BYTES), 1, _MOST_FILES))
+        self.paths = [folder / f"bucket-{number}" for number in range(count)]
+        self._streams = [path.open("wb") for path in self.paths]
+
+    def add(self, minima: U32, rows: I64, first: int) -> None:
+        """Add some rows, whose minima stand at their number less `first`."""
+        from detectors.banding import band_keys
+
+        keys = band_keys(minima[rows - first], bands=self._bands, rows=self._band_rows)
+        entries = np.empty(keys.size, _ENTRY)
+        entries["key"], entries["row"] = keys.ravel(), np.repeat(rows, self._bands)
+        count = len(self._streams)
+        if count == 1:
+            self._streams[0].write(entries.tobytes())
+            return
+        place = (entries["key"] >> np.uint64(40)) % np.uint64(count)
+        order = np.argsort(place, kind="stable")
+        ends = np.searchsorted(place[order], np.arange(count + 1))
+        for number, stream in enumerate(self._streams):
+            stream.write(entries[order[ends[number] : ends[number + 1]]].tobytes())
+
+    def close(self) -> None:
+        """Close the files; they can be read now."""
+        for stream in self._streams:
             stream.close()
-    return paths
 
 
 def _resolved(rows: _Rows, copies: I64, shared: _Shared, least: int, first: int) -> Found:
@@ -306,7 +317,10 @@ def _resolved(rows: _Rows, copies: I64, shared: _Shared, least: int, first: int)
     keepers[copied] = keepers[copies[copied]]
     flatten(parents, np.stack([np.arange(n), copies], axis=1))
     sizes = np.bincount(parents, minlength=n)[parents]
-    alike = np.where(exact, np.float32(1), similarity(rows.minima, keepers, np.arange(n)))
+    gone = np.flatnonzero(keepers != np.arange(n))
+    alike = np.ones(n, np.float32)
+    alike[gone] = similarity(rows.minima, keepers[gone], gone)
+    alike[exact] = 1
     return Found(
         first=first,
         keepers=keepers,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from audit.allocator import give_back
 from audit.execute import attempt
 from detectors.documents import Documents
 from detectors.errors import FoxingError, SignalError
@@ -146,7 +147,9 @@ def _nothing(signal: Signal) -> pa.RecordBatch:
 @lru_cache(maxsize=64)
 def _loaded(signal: Signal, device: Device) -> Measure:
     """Models are loaded once per worker."""
-    return signal.load(device)
+    measure = signal.load(device)
+    give_back()
+    return measure
 
 
 def _isolate(measure: Measure, signal: Signal, documents: Documents) -> tuple[pa.RecordBatch, Errors]:
