@@ -12,7 +12,6 @@ from audit.config import Config, load_config
 from detectors.registry import SIGNALS
 from tests.bench.corpora import data_folder
 
-
 _OF_ANSWERS = {"falsity", "format", "knowledge"}
 
 
