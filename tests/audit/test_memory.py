@@ -48,7 +48,8 @@ def peak_mb(source: Path, out: Path) -> int:
 def test_a_row_group_ten_times_as_large_needs_no_more_memory(tmp_path: Path) -> None:
     small = peak_mb(one_row_group(tmp_path / "small.parquet", 30), tmp_path / "a")
     large = peak_mb(one_row_group(tmp_path / "large.parquet", 300), tmp_path / "b")
-    assert large - small < 100, f"{small} MB resident for 30 MB of text, {large} MB for 300 MB"
+    # Half of what ten times the text would take if it were held: 270 MB; the allocator keeps some blocks more or less.
+    assert large - small < 135, f"{small} MB resident for 30 MB of text, {large} MB for 300 MB"
 
 
 def test_a_long_document_needs_little_more_than_what_reading_it_takes(tmp_path: Path) -> None:
