@@ -155,7 +155,7 @@ def scan(
             known = _known(folder, fresh)
             named = [str(spool(folder, fresh=fresh)) if path == "-" else path for path in paths]
             corpus, gone = _corpus(named, folder, known)
-            for leftover in (folder / "findings").rglob(".*.tmp"):
+            for leftover in (*folder.glob(".*.tmp"), *(folder / "findings").rglob(".*.tmp")):
                 leftover.unlink()
             every = with_known(signals, known, chosen.scan.columns)
             run = _Scan(folder, every, stages, chosen.scan, known, fresh, on_progress)
