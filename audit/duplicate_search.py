@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,7 @@ I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
+T = TypeVar("T", bound=np.generic)
 Bools = npt.NDArray[np.bool_]
 
 
@@ -152,10 +154,10 @@ def _read(
 
     n = sum(source.rows for source in sources)
 
-    def room(name: str, kind: type, *shape: int) -> npt.NDArray[np.generic]:
+    def room(name: str, kind: type[T]) -> npt.NDArray[T]:
         if not n:
-            return np.zeros((n, *shape), kind)
-        return np.memmap(folder / name, kind, "w+", shape=(n, *shape))
+            return np.zeros(n, kind)
+        return np.memmap(folder / name, kind, "w+", shape=(n,))
 
     exact, shingles = room("exact", np.uint64), room("shingles", np.int32)
     margin, measured, signed = room("margin", np.float32), room("measured", np.bool_), room("signed", np.bool_)
@@ -178,7 +180,7 @@ def _read(
     spill.close()
     shape = (n, permutations)
     mapped = np.memmap(folder / "minima", np.uint32, "r", shape=shape) if n else np.zeros(shape, np.uint32)
-    rows = _Rows(mapped, exact, shingles, margin, measured, signed)  # type: ignore[arg-type]
+    rows = _Rows(mapped, exact, shingles, margin, measured, signed)
     rows.margin[:] = np.inf
     at = 0
     for source in sources:

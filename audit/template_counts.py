@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ __all__ = ["ENTRY", "TOP", "Counted", "count_templates"]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
+T = TypeVar("T", bound=np.generic)
 Bools = npt.NDArray[np.bool_]
 Entries = npt.NDArray[np.void]
 
@@ -70,7 +72,7 @@ def count_templates(entries: Iterable[Entries], n: int, work: Path) -> Counted:
         work: folder for files.
     """
 
-    def room(name: str, kind: type, filled: int = 0) -> npt.NDArray[np.generic]:
+    def room(name: str, kind: type[T], filled: int = 0) -> npt.NDArray[T]:
         if not n:
             return np.zeros(0, kind)
         array = np.memmap(work / name, kind, "w+", shape=(n,))
@@ -80,12 +82,12 @@ def count_templates(entries: Iterable[Entries], n: int, work: Path) -> Counted:
 
     paths, sources = _dealt(entries, n, work)
     found = Counted(
-        source=room("source", np.int32, -1),  # type: ignore[arg-type]
-        rows=room("rows", np.int64),  # type: ignore[arg-type]
-        texts=room("texts", np.int64),  # type: ignore[arg-type]
-        rank=room("rank", np.int64),  # type: ignore[arg-type]
-        top=room("top", np.bool_),  # type: ignore[arg-type]
-        place=room("place", np.int64),  # type: ignore[arg-type]
+        source=room("source", np.int32, -1),
+        rows=room("rows", np.int64),
+        texts=room("texts", np.int64),
+        rank=room("rank", np.int64),
+        top=room("top", np.bool_),
+        place=room("place", np.int64),
         source_texts=np.zeros(sources, np.int64),
     )
     groups = [_counted(np.fromfile(path, ENTRY), found) for path in paths]

@@ -20,7 +20,7 @@ from curricula.stored import as_array, in_transit
 from detectors.documents import as_large_binary
 from detectors.errors import InputError
 
-__all__ = ["Editor", "KeptAnswers", "diff_lines", "original_name"]
+__all__ = ["Editor", "KeptAnswers", "original_name"]
 
 I64 = npt.NDArray[np.int64]
 _ROLES, _CONTENTS = ("role", "from"), ("content", "value")
@@ -206,12 +206,6 @@ class KeptAnswers:
         """The rows as they were, without the column."""
         narrow = wide.select(list(range(wide.num_columns - 1)))
         return self.editor.restored(narrow, wide.column(wide.num_columns - 1))
-
-
-def diff_lines(address: str, before: str, after: str) -> list[str]:
-    """One edit as the lines of a unified diff: the row's address, what stood there, what stands there."""
-    removed = [f"-{line}" for line in before.split("\n")]
-    return [f"@@ {address} @@", *removed, *(f"+{line}" for line in after.split("\n"))]
 
 
 def _one_of(message: pa.StructType, names: tuple[str, ...], column: str) -> str:

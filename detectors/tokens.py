@@ -76,7 +76,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
         raise SignalError(f"{path}: no such file. A model needs its tokenizer.json beside it.")
     try:
         return Tokenizer.from_file(str(path))
-    except Exception as error:
+    except Exception as error:  # the library raises no narrower one
         raise SignalError(f"{path}: is no tokenizer ({error}). Write it again with save_pretrained.") from error
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.layout import Kind, Layout
-from curricula.edit import Editor, diff_lines
+from curricula.edit import Editor
 from curricula.row_hash import hash_rows
 from curricula.stored import in_transit, recast
 from detectors.errors import InputError
@@ -176,7 +176,3 @@ def test_a_full_dictionary_is_refused() -> None:
 def test_answers_that_cannot_be_edited_are_refused_at_once(field: pa.Field, layout: Layout) -> None:
     with pytest.raises(InputError):
         Editor(pa.schema([field]), layout)
-
-
-def test_a_diff_names_the_row_and_shows_both_answers() -> None:
-    assert diff_lines("a.parquet 7", "one\ntwo", "three") == ["@@ a.parquet 7 @@", "-one", "-two", "+three"]
