@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from audit.census import Census, Counts, Tally
 from audit.evidence import Evidence
 from audit.expressions import parse
 from audit.false_flags import known_flags
+from audit.narrowing import LEVEL, narrowed
 from audit.prevalence import Estimate, Interval, Opinion, Prevalence, Shares, prevalence, wilson
 from audit.rogan_gladen import DRAWS, ErrorRates, Trial, estimate
 from audit.rules import Rule, applicable, choose, evaluate, find, rules_hash
@@ -48,7 +49,6 @@ _UNCORRECTED = "counted, not corrected: the detector's errors are known for `ai_
 _ROGAN_GLADEN = "flagged, corrected for errors (Rogan and Gladen)"
 _WORST_SHARDS = 20
 _CLOSE_SOURCES = 200
-_WIDE = 0.5
 _COARSE_DRAWS = 1_000
 
 
@@ -83,10 +83,11 @@ def assess(
         find(rules, rule_id)
     chosen = choose(rules, select, ignore)
     known = evidence or Evidence()
-    pass_ = _Pass(chosen, top, known if any(_threshold(rule) for rule in chosen) else None)
+    rate = next((found for rule in chosen if (found := _threshold(rule))), None)
+    pass_ = _Pass(chosen, top, known if rate else None, rate)
     for part in findings.parts():
         pass_.add(calibrated(part, known.tables))
-    if known.labels is not None and any(_threshold(rule) for rule in chosen):
+    if known.labels is not None and rate:
         _check_labels(pass_)
     ids = [rule.id for rule in chosen if rule.when and pass_.applies.get(rule.id)]
     total = pass_.census.total(ids)
@@ -107,8 +108,9 @@ def assess(
 class _Pass:
     """What one pass over the parts of findings collects; histograms of scores only where a share is estimated."""
 
-    def __init__(self, rules: Sequence[Rule], top: int, estimating: Evidence | None) -> None:
+    def __init__(self, rules: Sequence[Rule], top: int, estimating: Evidence | None, rate: float | None) -> None:
         self.rules = rules
+        self.rate = rate
         self.census = Census()
         self.cells = ScoreCells()
         self.estimating = estimating if estimating is not None and estimating.profiles is not None else None
@@ -126,7 +128,7 @@ class _Pass:
             self.tiers.update(fields.field("tier").filter(fields.field("margin").is_not_null()).drop_nulls().unique())
         if self.estimating is not None and SIGNAL in frame.columns:
             tables = self.estimating.tables or reference()
-            self.cells.add(ScoreCells.of(frame, tables, self.estimating.labels))
+            self.cells.add(ScoreCells.of(frame, tables, self.estimating.labels, rate=self.rate))
         for rule_id in verdicts.columns:
             self.worst[rule_id].add(frame, verdicts[rule_id])
 
@@ -199,13 +201,13 @@ class _Judge:
     def _estimated(self, rule: Rule, shares: Shares) -> Result:
         """FX101, its share estimated from the distribution of scores, with what was flagged beside it."""
         tally = self.total.rules[rule.id]
-        rates, whole, words = self._rates(rule), shares.documents, shares.words
+        rates = self._rates(rule)
         flagged = self._share(tally, rates)
         opinion = Opinion(_ROGAN_GLADEN, flagged.share, flagged.interval)
-        whole = _narrowed(
-            dataclasses.replace(whole, second_opinions=(*whole.second_opinions, opinion)),
-            self._bounds(flagged.interval),
-        )
+        whole = dataclasses.replace(shares.documents, second_opinions=(*shares.documents.second_opinions, opinion))
+        whole = self._narrowed(whole, lambda: self._share(tally, rates, level=LEVEL))
+        words = self._narrowed(shares.words, lambda: self._share_of_words(tally, rates, LEVEL))
+        shares = dataclasses.replace(shares, documents=whole, words=words, groups=self._groups(rule, shares, rates))
         found = Estimate(whole.share, whole.interval, whole.n, flagged.observed)
         observed = tally.hit_words / tally.n_words if tally.n_words else None
         return Result(
@@ -222,23 +224,36 @@ class _Judge:
                 words.share, words.interval, words.n, observed, None if words.interval else _joined(words)
             ),
             reason=_joined(whole),
-            sources=self._estimated_sources(rule, shares, rates),
+            sources=self._estimated_sources(rule, shares),
             worst=self.seen.worst[rule.id].cases(self._uris()),
-            shares=dataclasses.replace(shares, documents=whole),
+            shares=shares,
         )
 
-    def _estimated_sources(self, rule: Rule, shares: Shares, rates: ErrorRates | None) -> tuple[SourceShare, ...]:
-        flagged = {one.source: one for one in self._sources(rule, rates)}
-        nothing = Prevalence(None, None, 0)
-        found = {name: shares.groups.get("source", {}).get(name, nothing) for name in self.sources}
-        listed = ((flagged[name], _narrowed(one, self._bounds(flagged[name].interval))) for name, one in found.items())
+    def _groups(self, rule: Rule, shares: Shares, rates: ErrorRates | None) -> Mapping[str, Mapping[str, Prevalence]]:
+        """The shares of groups, wide ones narrowed by what was flagged in each."""
+        found: dict[str, Mapping[str, Prevalence]] = {}
+        for kind, groups in shares.groups.items():
+            cells = self.seen.cells.groups(kind)
+            tallies = {name: Tally(cells[name].scored, cells[name].flagged, 0, 0, 0) for name in groups}
+            if kind == "source":
+                tallies |= {name: self.sources[name].rules[rule.id] for name in groups if name in self.sources}
+            found[kind] = {
+                name: self._narrowed(one, lambda tally=tallies[name]: self._share(tally, rates, _COARSE_DRAWS, LEVEL))  # type: ignore[misc]
+                for name, one in groups.items()
+            }
+        return found
+
+    def _estimated_sources(self, rule: Rule, shares: Shares) -> tuple[SourceShare, ...]:
+        nothing, by_name = Prevalence(None, None, 0), shares.groups.get("source", {})
+        listed = ((name, counts.rules[rule.id], by_name.get(name, nothing)) for name, counts in self.sources.items())
         return _highest_first(
-            SourceShare(flag.source, flag.n, flag.hits, one.share, one.interval) for flag, one in listed
+            SourceShare(name, tally.n, tally.hits, one.share, one.interval) for name, tally, one in listed
         )
 
-    def _bounds(self, flagged: Interval | None) -> Interval | None:
-        """What flags say for sure: how a reference of the user's own errs on other text than that is not known."""
-        return None if isinstance(self.evidence.tables, OwnCalibration) else flagged
+    def _narrowed(self, found: Prevalence, flagged: Callable[[], Estimate]) -> Prevalence:
+        # How a reference of the user's own errs on other text than that is not known.
+        own = isinstance(self.evidence.tables, OwnCalibration)
+        return found if own else narrowed(found, lambda: flagged().interval)
 
     def _uncalibrated(self, rule: Rule, tally: Tally) -> str | None:
         """Why no row has what a rule about `p_human` or `score` reads, where that is for want of a reference."""
@@ -251,22 +266,22 @@ class _Judge:
         threshold = _threshold(rule)
         return error_rates(self.evidence.tables or reference(), threshold) if threshold else None
 
-    def _share(self, tally: Tally, rates: ErrorRates | None, draws: int = DRAWS) -> Estimate:
+    def _share(self, tally: Tally, rates: ErrorRates | None, draws: int = DRAWS, level: float = 0.95) -> Estimate:
         if not tally.n:
             return Estimate(None, None, 0, None, "no document could be measured for it")
         observed = tally.hits / tally.n
         if rates is None:
             return Estimate(observed, wilson(tally.hits, tally.n), tally.n, observed)
-        return estimate(observed, tally.n, tally.n, rates, seed=self.findings.seed, draws=draws)
+        return estimate(observed, tally.n, tally.n, rates, seed=self.findings.seed, draws=draws, level=level)
 
-    def _share_of_words(self, tally: Tally, rates: ErrorRates | None) -> Estimate:
+    def _share_of_words(self, tally: Tally, rates: ErrorRates | None, level: float = 0.95) -> Estimate:
         if not tally.n_words:
             return Estimate(None, None, tally.n, None, "no words were counted")
         observed = tally.hit_words / tally.n_words
         size = tally.n_words**2 / tally.n_words_squared
         if rates is None:
             return Estimate(observed, wilson(observed * size, size), tally.n, observed)
-        return estimate(observed, size, tally.n, rates, seed=self.findings.seed)
+        return estimate(observed, size, tally.n, rates, seed=self.findings.seed, level=level)
 
     def _sources(self, rule: Rule, rates: ErrorRates | None) -> tuple[SourceShare, ...]:
         tallies = {name: counts.rules[rule.id] for name, counts in self.sources.items()}
@@ -354,23 +369,6 @@ def _joined(found: Prevalence) -> str | None:
 
 def _highest_first(shares: Iterable[SourceShare]) -> tuple[SourceShare, ...]:
     return tuple(sorted(shares, key=lambda source: (-_lower(source.interval), -(source.share or 0), source.source)))
-
-
-def _narrowed(found: Prevalence, flagged: Interval | None) -> Prevalence:
-    """A wide interval, cut to what the share of flagged documents leaves possible.
-
-    Scores far beyond all of the reference say little of how many there are, and a flag is no less sure for it.
-    """
-    if found.share is None or found.interval is None or flagged is None:
-        return found
-    if found.interval.high - found.interval.low <= _WIDE:
-        return found
-    low, high = max(found.interval.low, flagged.low), min(found.interval.high, flagged.high)
-    if low > high or (low, high) == (found.interval.low, found.interval.high):
-        return found
-    reason = "the scores leave more than half of all shares possible; what was flagged leaves fewer"
-    share = min(max(found.share, low), high)
-    return dataclasses.replace(found, share=share, interval=Interval(low, high), reasons=(*found.reasons, reason))
 
 
 def _with_budget(rule: Rule, budgets: Mapping[str, float]) -> Rule:

@@ -108,10 +108,12 @@ class Cascade:
 
     @property
     def tier(self) -> str:
-        """The tier of the model: `encoder` where foxing train-detector wrote it, else `custom`."""
+        """The tier of the model: `encoder` where foxing wrote it, else `custom`."""
         from detectors.ai_text.detector_folder import is_detector
+        from detectors.ai_text.frozen import is_head
 
-        ours = self.method == "classifier" and (not self.model or is_detector(located(self.model, "model")))
+        path = located(self.model, "model") if self.model else None
+        ours = self.method == "classifier" and (path is None or is_detector(path) or is_head(path))
         return "encoder" if ours else "custom"
 
     def pinned(self) -> Cascade:

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,7 +139,8 @@ def read_reference(path: Path) -> OwnReference:
     """Read a reference file.
 
     Raises:
-        ConfigError: it is absent, no such file, of another version, or promises more than its documents can.
+        ConfigError: it is absent, no such file, of another version, without a group, or promises more than its
+            documents can.
     """
     remedy = "Make it with foxing calibrate."
     try:
@@ -154,6 +156,8 @@ def read_reference(path: Path) -> OwnReference:
         raise ConfigError(f"{path}: reference version {record.get('version')!r}, this foxing reads {FORMAT}. {remedy}")
     try:
         groups = {str(name): _table(table) for name, table in record["groups"].items()}
+        if not groups:
+            raise ValueError("it has no group")
         model = Model(**record["model"])
         by = record["by"] if record["by"] is None else str(record["by"])
         return OwnReference(model, by, groups, str(record["corpus"]), hashlib.sha256(content).hexdigest()[:32])
@@ -167,6 +171,8 @@ def _table(record: Mapping[str, Any]) -> GroupTable:
     table = GroupTable(int(record["n"]), tuple(map(float, record["above"])), tuple(map(float, record["p_human"])))
     if len(table.above) != len(table.p_human) or not table.above:
         raise ValueError("above and p_human are not of one length")
+    if not all(isfinite(value) for value in (*table.above, *table.p_human)):
+        raise ValueError("above and p_human must be finite")
     if list(table.above) != sorted(table.above) or list(table.p_human) != sorted(table.p_human, reverse=True):
         raise ValueError("above must ascend and p_human descend")
     if not least_rate(table.n) - _SLACK <= table.p_human[-1] <= 1:

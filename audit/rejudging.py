@@ -32,14 +32,16 @@ def starts(findings: Findings) -> I64:
 
 
 def texts(findings: Findings, rows: I64) -> Iterator[list[str]]:
-    """Answering texts of rows, in corpus order, some at a time; each shard is read once."""
+    """Answering texts of rows as they read (`detectors.ai_text.disguise`), in corpus order; a shard is read once."""
+    from detectors.ai_text.disguise import as_read
+
     edges = starts(findings)
     for record, low, high in zip(findings.shards, edges[:-1], edges[1:], strict=True):
         chosen = rows[(rows >= low) & (rows < high)] - low
         if len(chosen):
             shard = scanned_shard(record)
             for fetched in fetch(shard, recorded_layout(record, shard.uri), rows=chosen):
-                yield [text or "" for text in fetched.documents.response.texts()]
+                yield [text or "" for text in as_read(fetched.documents.response).texts()]
 
 
 @dataclass(frozen=True)

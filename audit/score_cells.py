@@ -29,11 +29,14 @@ GROUPINGS = ("source", "language", "domain", "time")
 WORD = 1024
 """Parts of a word: the windows of a document share its words, and whole numbers add up in any order."""
 _MONTH = r"^\s*(\d{4}(?:-(?:0[1-9]|1[0-2]))?)(?:\D|$)"
+_EPOCH = r"^\s*(\d{9,13})(?:\.\d*)?\s*$"
+_EPOCH_SECONDS = 631_152_000, 4_102_444_799
+"""1990 to 2099: a number between these counts seconds since 1970, one a thousand times as large milliseconds."""
 _UNDATED = "(no date)"
 _ALL = ("", "")
 _DOCUMENTS, _WORDS, _HUMAN, _MACHINE = (slice(place * BINS, (place + 1) * BINS) for place in range(4))
-_SQUARES, _OUTSIDE, _OUTSIDE_WORDS, _SCORED = range(4 * BINS, 4 * BINS + 4)
-_SIZE = 4 * BINS + 4
+_SQUARES, _OUTSIDE, _OUTSIDE_WORDS, _SCORED, _FLAGGED = range(4 * BINS, 4 * BINS + 5)
+_SIZE = 4 * BINS + 5
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -51,6 +54,7 @@ class Cell:
         outside: documents that were judged although the reference has nothing like them, or nothing for their tier.
         outside_words: words in those.
         scored: documents with a score, in support or not.
+        flagged: documents with a p-value at or below the rate that was asked for.
     """
 
     documents: Integers
@@ -60,6 +64,7 @@ class Cell:
     outside: int
     outside_words: float
     scored: int
+    flagged: int
 
     @property
     def n(self) -> int:
@@ -74,18 +79,21 @@ class ScoreCells:
     _cells: dict[tuple[str, str], Integers] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, frame: pl.DataFrame, tables: Calibration, labels: Labels | None = None) -> Self:
+    def of(
+        cls, frame: pl.DataFrame, tables: Calibration, labels: Labels | None = None, *, rate: float | None = None
+    ) -> Self:
         """Count one part of findings.
 
         Args:
             frame: the part, calibrated: with `ai_text.score`.
             tables: the calibration, for the scores of windows.
             labels: documents whose author is known.
+            rate: documents with `ai_text.p_human` at or below it are counted as flagged; None flags none.
         """
         import polars as pl
 
         found = cls()
-        rows = _rows(frame, tables, labels)
+        rows = _rows(frame, tables, labels, rate)
         present = [name for name in GROUPINGS if name in rows.columns]
         for grouping, keys in ((_ALL[0], []), *((name, [name]) for name in present)):
             found._count(
@@ -120,6 +128,7 @@ class ScoreCells:
         for row in counted.iter_rows(named=True):
             entry = self._entry(grouping, row)
             entry[_SCORED] += row["scored"]
+            entry[_FLAGGED] += row["flagged"]
             if row["outside"]:
                 entry[_OUTSIDE] += row["documents"]
                 entry[_OUTSIDE_WORDS] += row["whole"]
@@ -143,13 +152,14 @@ def _sums() -> list[pl.Expr]:
     return [
         pl.len().cast(pl.Int64).alias("documents"),
         pl.col("scored").sum().cast(pl.Int64),
+        pl.col("flagged").sum().cast(pl.Int64),
         (words.sum() * WORD).alias("whole"),
         (words.filter(pl.col("parts").is_null()).sum() * WORD).alias("single"),
         (words * words).sum().alias("squares"),
     ]
 
 
-def _rows(frame: pl.DataFrame, tables: Calibration, labels: Labels | None) -> pl.DataFrame:
+def _rows(frame: pl.DataFrame, tables: Calibration, labels: Labels | None, rate: float | None) -> pl.DataFrame:
     """Judged documents: their bin, words, support, label and groups; the bins of windows and the words of each."""
     import polars as pl
 
@@ -162,17 +172,30 @@ def _rows(frame: pl.DataFrame, tables: Calibration, labels: Labels | None) -> pl
         words.cast(pl.Int64).fill_null(0).alias("words"),
         (fields.field("out_of_support").fill_null(False) | score.is_null()).alias("outside"),
         score.is_not_null().alias("scored"),
+        (pl.lit(False) if rate is None else (fields.field("p_human") <= rate).fill_null(False)).alias("flagged"),
         pl.Series("bin", score_bins(score.fill_null(0.5).to_numpy())),
         pl.Series("label", labels.of(frame) if labels else [None] * frame.height, pl.Boolean),
         _windows(frame, tables).alias("parts"),
     )
     if "time" in rows.columns:
-        rows = rows.with_columns(pl.col("time").str.extract(_MONTH).fill_null(_UNDATED))
+        rows = rows.with_columns(_month(pl.col("time")))
     inside = pl.col("parts").list.len()
     return rows.with_columns(
         pl.when(~pl.col("outside")).then("parts"),
         (pl.col("words") * WORD // inside).alias("piece"),
     ).filter(fields.field("margin").is_not_null())
+
+
+def _month(time: pl.Expr) -> pl.Expr:
+    """The month, or the year where no more is known, of dates as text or as time since 1970."""
+    import polars as pl
+
+    number = time.str.extract(_EPOCH).cast(pl.Int64)
+    low, high = _EPOCH_SECONDS
+    in_seconds, in_milliseconds = number.is_between(low, high), number.is_between(1000 * low, 1000 * high + 999)
+    seconds = pl.when(in_seconds).then(number).when(in_milliseconds).then(number // 1000)
+    since = pl.from_epoch(seconds, time_unit="s").dt.strftime("%Y-%m")
+    return pl.coalesce(time.str.extract(_MONTH), since, pl.lit(_UNDATED))
 
 
 def _windows(frame: pl.DataFrame, tables: Calibration) -> pl.Series:
@@ -211,4 +234,5 @@ def _cell(counts: Integers) -> Cell:
         outside=int(counts[_OUTSIDE]),
         outside_words=float(counts[_OUTSIDE_WORDS]) / WORD,
         scored=int(counts[_SCORED]),
+        flagged=int(counts[_FLAGGED]),
     )

@@ -166,8 +166,9 @@ that a person wrote a text.
   chance (see the lines "left out of training"). The figures for sources left out are the honest guide.
 - Documents over 4 KiB are cut into windows of equal size, up to 4 KiB each, and have the mean margin of their windows.
   Over 1 MiB, a scan measures pieces of up to that size and weighs their margins by characters.
-- Case, quotes, dashes, Markdown marks and line breaks are folded away. Words that are misspelt or written with
-  homoglyphs are unknown, and unknown words count for nothing.
+- Case, quotes, dashes, Markdown marks and line breaks are folded away. Wide and mathematical letters, letters of other
+  scripts that look like Latin ones and invisible characters are undone before a text is judged; look-alikes beyond a
+  closed list are not. Words that are misspelt are unknown, and unknown words count for nothing.
 """
 
 

@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from curricula.detector_corpus import Corpus, intercept_groups, language_parts
+from detectors.ai_text.disguise import as_read
 from detectors.ai_text.fast import enough, languages
 from detectors.ai_text.features import KEY_BITS, SLOT_BITS, STATS, Tables, common_words, emit, fold_table, score
 from detectors.ai_text.kernel import CHECK_BITS, COMMON_BITS
@@ -98,7 +99,7 @@ class Judged:
 
 def _chunks(frame: pl.DataFrame) -> Iterator[Documents]:
     for start in range(0, frame.height, _CHUNK):
-        yield Documents(pa.record_batch({"text": frame["text"].slice(start, _CHUNK).to_arrow()}))
+        yield as_read(Documents(pa.record_batch({"text": frame["text"].slice(start, _CHUNK).to_arrow()})))
 
 
 def blank_tables(common: npt.NDArray[np.uint64] | None = None) -> Tables:

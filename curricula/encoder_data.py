@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from curricula.detector_corpus import Corpus, read_corpus
+from detectors.ai_text.disguise import as_read
+from detectors.documents import Documents
 from detectors.errors import InputError
 from detectors.tokens import Tokens
 
@@ -39,7 +42,9 @@ def read_labelled(paths: Sequence[Path]) -> Corpus:
     labels = frame["label"].unique().sort().to_list()
     if labels != [0, 1]:
         raise InputError(f"{paths[0]}: label has {labels}, training needs 0 and 1.")
-    return Corpus(frame)
+    # As the texts of a scan are before a costlier tier judges them.
+    texts = as_read(Documents(pa.record_batch({"text": frame["text"].to_arrow()})))
+    return Corpus(frame.with_columns(pl.Series("text", texts.texts(), pl.String)))
 
 
 def _read(path: Path) -> pl.DataFrame:

@@ -118,10 +118,11 @@ def fine_tune(
         if step % recipe.check_every and not is_last:
             continue
         area = _macro(_running(model.eval(), tokens, recipe, target), stop)
-        say(f"step {step}: loss {loss:.3f}, macro AUROC on sources left out {area:.3f}")
-        tries = 0 if area > best.area else tries + 1
+        shown = "-" if area is None else f"{area:.3f}"
+        say(f"step {step}: loss {loss:.3f}, macro AUROC on sources left out {shown}")
+        tries = 0 if (area or 0.0) > best.area else tries + 1
         if not tries:
-            best = _Best(area, step, _weights(model))
+            best = _Best(area or 0.0, step, _weights(model))
         if is_last or tries >= recipe.patience:
             break
     model.load_state_dict(best.weights, strict=False)
@@ -179,6 +180,7 @@ def _with_head(base: Path, recipe: EncoderRecipe) -> PreTrainedModel:
         label2id={name: index for index, name in names.items()},
         ignore_mismatched_sizes=True,
         trust_remote_code=False,
+        use_safetensors=True,
         local_files_only=True,
         dtype="float32",
     )
@@ -220,14 +222,17 @@ def _running(model: PreTrainedModel, tokens: Tokens, recipe: EncoderRecipe, targ
     return Classifier(torch_run(model, target), tokens, recipe.max_tokens, (1,), batching, "float32")
 
 
-def _macro(classifier: Classifier, corpus: Corpus) -> float:
-    """Mean AUROC over sources left out, by the start of each document; pooled where no source has both classes."""
+def _macro(classifier: Classifier, corpus: Corpus) -> float | None:
+    """Mean AUROC over sources left out, by the start of each document; pooled where no source has both classes.
+
+    None where all of them together have too few of one.
+    """
     room = 4 * classifier.max_tokens
     starts = corpus.frame.with_columns(pl.col("text").str.slice(0, room))
     found = margins_of(classifier, Corpus(starts)).drop_nulls("margin")
     pooled = found.with_columns(source=pl.lit("all"), lang=pl.lit("all"))
     areas = measure(evidence_of(found)) or measure(evidence_of(pooled))
-    return float(np.mean([area.value for area in areas])) if areas else 0.0
+    return float(np.mean([area.value for area in areas])) if areas else None
 
 
 def margins_of(classifier: Classifier, corpus: Corpus) -> pl.DataFrame:

@@ -21,13 +21,22 @@ import polars as pl
 
 from curricula.detector_card import Area, Evidence, measure, model_card, wilson
 from curricula.detector_corpus import Corpus, document_weights, read_corpus, source_folds
-from curricula.detector_fit import Judged, Member, Problem, fitted, judged, problem_of, quantised
+from curricula.detector_fit import Judged, Member, Problem, judged, problem_of
+from curricula.detector_left_out import (
+    Trial,
+    curve,
+    generator_trials,
+    language_trials,
+    model_of,
+    out_of_source,
+    write_trials,
+)
 from detectors.ai_text import AiText
 from detectors.ai_text.calibration import CALIBRATION_FILE, Labelled, Reference, build_reference
 from detectors.ai_text.model import FastModel, write_files
 from detectors.errors import FoxingError
 
-__all__ = ["MODEL_FILE", "Recipe", "Trained", "main", "train", "write_margins", "write_model"]
+__all__ = ["MODEL_FILE", "Recipe", "Trained", "main", "train", "write_left_out", "write_margins", "write_model"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -53,10 +62,8 @@ class Recipe:
         folds: groups of sources for the leave-sources-out margins.
         mirror_weight: factor on documents of `mirror`.
         source_power: a source of n documents weighs n to the power of 1 minus this, 0 to 1.
-        left_out: (column, value) pairs; for each a model is trained without such rows, and without the human
-            documents that they mirror, and measured on them.
-        unseen_generators: for each a model is trained without its rows, and measured on its held-back ones against
-            the held-back human rows of the same sources.
+        languages_left_out: for each a model is trained without its documents, and measured on them.
+        generators_left_out: the same; measured against people that the model did not see either.
         seed: of the order of documents.
     """
 
@@ -65,14 +72,15 @@ class Recipe:
     folds: int = 5
     mirror_weight: float = 4.0
     source_power: float = 0.5
-    left_out: tuple[tuple[str, str], ...] = (
-        ("generator", "assistant-2026"),
-        ("lang", "zh"),
-        ("lang", "es"),
-        ("lang", "de"),
-        ("lang", "ru"),
+    languages_left_out: tuple[str, ...] = ("zh", "es", "de", "ru", "ar")
+    generators_left_out: tuple[str, ...] = (
+        "assistant-2026",
+        "gpt-4o",
+        "llama-3-70b",
+        "claude-3-opus",
+        "deepseek-v3",
+        "qwen-2.5",
     )
-    unseen_generators: tuple[str, ...] = ("gpt-4o", "llama-3-70b", "claude-3-opus", "deepseek-v3")
     seed: int = 17
 
 
@@ -91,6 +99,9 @@ class Trained:
         inside: AUROC per source on held-back rows.
         outside: every document as judged by a model that saw no document of its family, and
         fold: int64[n], in which fold it was left out.
+        languages: what models without a language said of it, and
+        generators: the same of generators.
+        problem: of the documents that were trained on.
     """
 
     model: FastModel
@@ -100,6 +111,9 @@ class Trained:
     inside: tuple[Area, ...]
     outside: Judged
     fold: Integers
+    languages: tuple[Trial, ...]
+    generators: tuple[Trial, ...]
+    problem: Problem
 
 
 def train(corpus: Corpus, recipe: Recipe = _DEFAULT) -> Trained:
@@ -108,8 +122,8 @@ def train(corpus: Corpus, recipe: Recipe = _DEFAULT) -> Trained:
     seen, unseen = corpus.rows(~held_back), corpus.rows(held_back)
     share = document_weights(seen, mirror_weight=recipe.mirror_weight, source_power=recipe.source_power)
     problem, fold = problem_of(seen, share), source_folds(corpus, recipe.folds)
-    outside = _out_of_source(corpus, problem, fold, recipe)
-    model = _model(problem, np.arange(len(share)), recipe)
+    outside = out_of_source(corpus, problem, fold, recipe)
+    model = model_of(problem, np.arange(len(share)), recipe)
     rows = outside.enough
     labelled = Labelled(
         margin=outside.margin[rows],
@@ -125,7 +139,12 @@ def train(corpus: Corpus, recipe: Recipe = _DEFAULT) -> Trained:
     reference = build_reference(labelled)
     cross = (*measure(_evidence(corpus, outside)), *measure(_mirrored(corpus, outside)))
     inside = measure(_evidence(unseen, _judge(unseen, model))) if held_back.any() else ()
-    notes = [*_left_out(seen, problem, recipe), *_unseen_generators(seen, unseen, problem, recipe)]
+    languages = tuple(language_trials(corpus, problem, recipe, recipe.languages_left_out))
+    generators = tuple(generator_trials(corpus, problem, recipe, recipe.generators_left_out))
+    notes = [
+        *(line for trial in generators for line in _lines("generator", trial, corpus)),
+        *(line for trial in languages for line in _lines("lang", trial, corpus)),
+    ]
     card = model_card(
         recipe=repr(recipe),
         counts=_counts(seen),
@@ -135,7 +154,7 @@ def train(corpus: Corpus, recipe: Recipe = _DEFAULT) -> Trained:
         notes=[*notes, *_notes(corpus, outside, reference)],
         reference=reference,
     )
-    return Trained(model, reference, card, cross, inside, outside, fold)
+    return Trained(model, reference, card, cross, inside, outside, fold, languages, generators, problem)
 
 
 def write_model(trained: Trained, directory: Path) -> None:
@@ -161,59 +180,35 @@ def write_margins(trained: Trained, corpus: Corpus, path: Path) -> None:
     corpus.frame.drop("text").with_columns(columns).write_parquet(path)
 
 
-def _model(problem: Problem, rows: Integers, recipe: Recipe) -> FastModel:
-    return quantised(fitted(problem, rows, recipe.members, passes=recipe.passes, seed=recipe.seed), problem)
-
-
-def _out_of_source(corpus: Corpus, problem: Problem, fold: Integers, recipe: Recipe) -> Judged:
-    """Judge every document with a model that saw no document of its family, in the very way that a scan does.
-
-    `problem` is of the documents that are not of split `dev`, in order.
+def write_left_out(trained: Trained, corpus: Corpus, recipe: Recipe, directory: Path) -> None:
+    """Write what models said of what they never saw: source.parquet (see `write_margins`), language.parquet,
+    generator.parquet and curve.parquet, by models of a share of the families. The last takes models of its own.
     """
-    seen = fold[corpus.names("split") != "dev"]
-    parts, order = [], []
-    for index in range(recipe.folds):
-        left_out = np.flatnonzero(fold == index)
-        if len(left_out):
-            model = _model(problem, np.flatnonzero(seen != index), recipe)
-            parts.append(_judge(corpus.rows(fold == index), model))
-            order.append(left_out)
-    back = np.argsort(np.concatenate(order))
-    columns = [np.concatenate([getattr(part, field.name) for part in parts]) for field in dataclasses.fields(Judged)]
-    return Judged(*(column[back] for column in columns))
+    write_margins(trained, corpus, directory / "source.parquet")
+    points = [*curve(corpus, trained.problem, trained.fold, recipe), _whole(trained, corpus)]
+    for name, trials in (("language", trained.languages), ("generator", trained.generators), ("curve", points)):
+        if trials:
+            write_trials(trials, corpus, directory / f"{name}.parquet")
 
 
-def _left_out(corpus: Corpus, problem: Problem, recipe: Recipe) -> list[str]:
-    """AUROC on a generator or a language that the model never saw, as lines of the card."""
-    lines = []
-    for column, value in recipe.left_out:
-        out = corpus.names(column) == value
-        pairs = corpus.frame.filter(out)["pair"].drop_nulls().implode()
-        out |= corpus.frame["id"].is_in(pairs).to_numpy()
-        if not out.any() or out.all():
-            continue
-        model = _model(problem, np.flatnonzero(~out), recipe)
-        part = corpus.rows(out)
-        found = _judge(part, model)
-        # A generator has one set a language: its texts against those that they mirror.
-        areas = measure(_evidence(part, found)) if column == "lang" else ()
-        lines += [_line(f"{column} {value}", area) for area in (*areas, *measure(_mirrored(part, found)))]
-    return lines
+def _whole(trained: Trained, corpus: Corpus) -> Trial:
+    """The end of the learning curve: all families but those of a fold."""
+    family, seen = corpus.names("family"), corpus.names("split") != "dev"
+    kept = [seen & (trained.fold != index) for index in np.unique(trained.fold)]
+    families = np.mean([len(np.unique(family[rows])) for rows in kept])
+    return Trial(
+        "1", np.arange(len(family)), trained.outside, float(families), float(np.mean([rows.sum() for rows in kept]))
+    )
 
 
-def _unseen_generators(seen: Corpus, unseen: Corpus, problem: Problem, recipe: Recipe) -> list[str]:
-    """AUROC on held-back rows of a generator that the model never saw, among sources that it did see."""
-    lines = []
-    for value in recipe.unseen_generators:
-        own = unseen.names("generator") == value
-        sources = np.unique(unseen.names("source")[own])
-        out = seen.names("generator") == value
-        if not own.any() or not out.any():
-            continue
-        model = _model(problem, np.flatnonzero(~out), recipe)
-        part = unseen.rows(own | (np.isin(unseen.names("source"), sources) & (unseen.label == 0)))
-        lines += [_line(f"generator {value}", area) for area in measure(_evidence(part, _judge(part, model)))]
-    return lines
+def _lines(what: str, trial: Trial, corpus: Corpus) -> list[str]:
+    """AUROC on what the model of a trial never saw, as lines of the card."""
+    rows = np.zeros(corpus.frame.height, np.bool_)
+    rows[trial.rows] = True
+    part = corpus.rows(rows)
+    # A mirrored text has its people in another source: those that it mirrors.
+    areas = (*measure(_evidence(part, trial.found)), *measure(_mirrored(part, trial.found)))
+    return [_line(f"{what} {trial.group}", area) for area in areas]
 
 
 def _line(what: str, area: Area) -> str:
@@ -276,21 +271,27 @@ def _notes(corpus: Corpus, found: Judged, reference: Reference) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line: `python -m curricula.train_detector --data DIR --out DIR [--margins FILE] [--seed N]`."""
+    """Command line: `python -m curricula.train_detector --data DIR --out DIR` and what `--help` names."""
     parser = argparse.ArgumentParser(
         prog="python -m curricula.train_detector", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with train.parquet and the like")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the model to")
     parser.add_argument("--margins", type=Path, help="Parquet file to write out-of-source margins to")
+    parser.add_argument(
+        "--left-out", type=Path, help="folder to write margins to: sources, languages and generators left out, a curve"
+    )
     parser.add_argument("--seed", type=int, default=_DEFAULT.seed)
     options = parser.parse_args(arguments)
     try:
         corpus = read_corpus(options.data)
-        trained = train(corpus, dataclasses.replace(_DEFAULT, seed=options.seed))
+        recipe = dataclasses.replace(_DEFAULT, seed=options.seed)
+        trained = train(corpus, recipe)
         write_model(trained, options.out)
         if options.margins:
             write_margins(trained, corpus, options.margins)
+        if options.left_out:
+            write_left_out(trained, corpus, recipe, options.left_out)
     except FoxingError as error:
         sys.stderr.write(f"foxing: error: {error}\n")
         return 2

@@ -40,6 +40,7 @@ _NAME = "foxing.ref.json"
 )
 @click.option("--text", help="Text column. Found by convention when not given.")
 @click.option("--skip-small", is_flag=True, help="Leave groups that are too small out instead of stopping.")
+@click.option("--fresh", is_flag=True, help="Replace the reference file that is there.")
 @common
 def command(
     session: Session,
@@ -49,7 +50,7 @@ def command(
     by: str | None,
     output: Path,
     text: str | None,
-    skip_small: bool,
+    **chosen: bool,
 ) -> None:
     """Make a reference of ROWS: text that people wrote, such as that of before 2020; files, or the folder of a scan.
 
@@ -59,8 +60,10 @@ def command(
     """
     use_system_memory_pool()
     from audit.reference_build import make_reference, too_small
-    from detectors.errors import InputError
+    from detectors.errors import ConfigError, InputError
 
+    if output.exists() and not chosen["fresh"]:
+        raise ConfigError(f"{output}: is there already. Choose another file with -o, or --fresh to replace it.")
     with _opened(session, paths, by, text) as findings:
         made = make_reference(findings, fpr, by)
         failed = findings.failed
@@ -68,7 +71,7 @@ def command(
         session.error(shard.message)
     if failed:
         raise SystemExit(2)
-    if made.small and (not skip_small or len(made.small) == len(made.groups)):
+    if made.small and (not chosen["skip_small"] or len(made.small) == len(made.groups)):
         raise InputError(too_small(made, fpr))
     made.reference.write(output)
     session.result(_described(made, fpr, output))
@@ -85,9 +88,16 @@ def _opened(session: Session, paths: Sequence[str], by: str | None, text: str | 
     if len(paths) == 1 and ((Path(paths[0]) / RECORD).is_file() or (Path(paths[0]) / "findings").is_dir()):
         yield Findings.open(paths[0])
         return
-    own = session.config.scan
-    settings = dataclasses.replace(own, signals=("ai_text",), by=by, text=text or own.text, sketches=False)
-    config = dataclasses.replace(session.config, scan=settings)
+    config = session.config
+    if "tier" in config.signals.get("ai_text", {}):
+        from audit.cascade import with_tier
+
+        # A reference of the cascade is one of its fast tier, which every row is judged by.
+        config = with_tier(config)
+    settings = dataclasses.replace(
+        config.scan, signals=("ai_text",), stages=(), by=by, text=text or config.scan.text, sketches=False
+    )
+    config = dataclasses.replace(config, scan=settings)
     with tempfile.TemporaryDirectory(prefix="foxing-") as folder, session.progress("scan") as bar:
 
         def show(progress: Progress) -> None:

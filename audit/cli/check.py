@@ -184,8 +184,12 @@ def _opened(session: Session, paths: Sequence[str]) -> Iterator[Findings]:
 
 
 def _scanned(session: Session, paths: Sequence[str], folder: Path) -> Findings:
+    from audit.cascade import with_tier
     from audit.scan import Progress, scan
 
+    config = session.config
+    if "tier" in config.signals.get("ai_text", {}):
+        config = with_tier(config)
     with session.progress("scan") as bar:
 
         def show(progress: Progress) -> None:
@@ -194,4 +198,4 @@ def _scanned(session: Session, paths: Sequence[str], folder: Path) -> Findings:
             )
             bar.update(done, total, f"  {progress.rows:,} rows", text_mb=text)
 
-        return scan(paths, folder, session.config, on_progress=show).findings
+        return scan(paths, folder, config, on_progress=show).findings

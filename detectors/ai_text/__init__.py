@@ -2,6 +2,8 @@
 
 A scan stores raw margins only. `detectors.ai_text.calibration` turns a margin, a language and a length into the
 conformal p-value against human text (`p_human`) and a probability at a stated prior (`score`) when findings are read.
+Texts are judged as they read: wide letters, look-alikes and invisible characters are undone, see
+`detectors.ai_text.disguise`.
 MODEL_CARD.md beside this file says what the model was trained on, how well it transfers and what it is not for.
 """
 
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import pyarrow as pa
 
+from detectors.errors import ConfigError
 from detectors.protocols import Device
 
 if TYPE_CHECKING:
@@ -33,8 +36,8 @@ class AiText:
     """The machine-text detector: the bundled one, or a costlier model that a user names.
 
     Attributes:
-        tier: `fast`, the bundled model; `encoder`, a folder that `foxing train-detector` wrote; or `custom`, any
-            classifier or language model.
+        tier: `fast`, the bundled model; `encoder`, a folder that `foxing train-detector` or
+            `python -m curricula.train_frozen` wrote; or `custom`, any classifier or language model.
         min_characters: shorter texts abstain. Han and kana count threefold and Hangul twofold, as they say more each.
         model: of the other tiers: folder, file or hub id.
         observer: the same of the second model of `binoculars`.
@@ -43,6 +46,9 @@ class AiText:
         max_tokens: of a window of these models; 0 takes what the model takes, 512 at most.
         precision: `auto`, `float32`, `bfloat16`, `float16` or `int8`.
         model_digest: of what `model` and `observer` hold. `pinned` fills it in.
+
+    Raises:
+        ConfigError: `min_characters` is negative.
     """
 
     tier: str = "fast"
@@ -56,7 +62,7 @@ class AiText:
     model_digest: str = ""
 
     name: ClassVar[str] = "ai_text"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     reads: ClassVar[tuple[str, ...]] = ("response",)
     schema: ClassVar[pa.Schema] = pa.schema(
         [
@@ -65,7 +71,7 @@ class AiText:
             _field(
                 "language", pa.string(), "Language of the text, varieties as their standard language; 'und' if unknown."
             ),
-            _field("length", pa.int32(), "Characters of the text that was judged."),
+            _field("length", pa.int32(), "Characters of the text that was judged, as it reads."),
             _field("abstained", pa.bool_(), "True where the text is too short or has too few words to judge."),
             _field(
                 "out_of_support",
@@ -84,6 +90,10 @@ class AiText:
             ),
         ]
     )
+
+    def __post_init__(self) -> None:
+        if self.min_characters < 0:
+            raise ConfigError(f"ai_text: min_characters is {self.min_characters}. Set it to 0 or more.")
 
     def pinned(self) -> Self:
         """The same settings with the digest of the model that is named. To be done before a scan.

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from detectors.ai_text.disguise import as_read
 from detectors.ai_text.features import COMMON_BITS, KEY_BITS, WINDOW_BYTES, Tables
 from detectors.ai_text.folding import SPACE
 from detectors.ai_text.kernel import CHECK_BITS
@@ -61,7 +62,7 @@ class Attribution:
     """A margin taken apart. `bias + values.sum()` and `bias + by_segment.sum()` are the margin.
 
     Attributes:
-        text: bytes of the document.
+        text: bytes of the document as it reads, see `detectors.ai_text.disguise`.
         bias: margin of a document without features.
         windows: margin of each window, in order, and
         weights: what each counts in the margin; they add up to 1.
@@ -119,12 +120,15 @@ def attribute(document: Documents, model: FastModel) -> Attribution:
     Raises:
         InputError: more than `MAX_BYTES` of text, which would take minutes and gigabytes.
     """
-    text, words = _bytes(document), document.words
-    if len(text) > MAX_BYTES:
-        raise InputError(f"{len(text):,} bytes of text: at most {MAX_BYTES:,} can be explained. Explain a part of it.")
-    found = [window for piece in _pieces(document) for window in _windows(piece, model)]
+    size = len(_bytes(document))
+    if size > MAX_BYTES:
+        raise InputError(f"{size:,} bytes of text: at most {MAX_BYTES:,} can be explained. Explain a part of it.")
+    cut = _pieces(document)
+    text = b"".join(_bytes(piece.document) for piece in cut)
+    words = Documents.from_texts([text]).words
+    found = [window for piece in cut for window in _windows(piece, model)]
     features = np.concatenate([window.features for window in found])
-    first = words.start - int(document.offsets[0])
+    first = words.start
     return Attribution(
         text=text,
         bias=model.bias,
@@ -157,16 +161,20 @@ class _Window(NamedTuple):
 
 
 def _pieces(document: Documents) -> list[_Piece]:
-    """The pieces that a scan cuts a document of over 1 MiB into, weighted by their characters; one of any other."""
+    """The pieces that a scan cuts a document of over 1 MiB into, weighted by their characters; one of any other.
+
+    Each is as it reads (`detectors.ai_text.disguise`); `start` counts the bytes of those before it.
+    """
     cut = [
-        (start, batch.slice(at, 1))
+        as_read(batch.slice(at, 1))
         for starts, batch in pieces(document, cuts_of(document))
-        for at, start in enumerate(starts)
+        for at in range(len(starts))
     ]
-    sizes = [sum(byte & 0xC0 != 0x80 for byte in _bytes(piece)) for _, piece in cut]
+    sizes = [sum(byte & 0xC0 != 0x80 for byte in _bytes(piece)) for piece in cut]
+    starts = np.cumsum([0, *(len(_bytes(piece)) for piece in cut[:-1])]).tolist()
     return [
         _Piece(piece, start, size / max(sum(sizes), 1) if len(cut) > 1 else 1.0)
-        for (start, piece), size in zip(cut, sizes, strict=True)
+        for piece, start, size in zip(cut, starts, sizes, strict=True)
     ]
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from detectors.ai_text.calibration import load_reference
+from detectors.ai_text.disguise import undisguised
 from detectors.ai_text.features import STATS, Scores, score
 from detectors.ai_text.model import load_model
 from detectors.ai_text.style import style
@@ -100,12 +101,11 @@ def loaded(signal: AiText, device: Device) -> Measure:
     model = load_model()
     schema, reference = signal.schema, load_reference()
 
-    def measure(documents: Documents) -> pa.RecordBatch:
-        response = documents.response
-        scores, language = score(response, model.tables), languages(response)
+    def judged(texts: Documents) -> pa.RecordBatch:
+        scores, language = score(texts, model.tables), languages(texts)
         abstained = ~enough(scores, signal.min_characters)
         characters = _column(scores, "characters")
-        found = style(response, characters)
+        found = style(texts, characters)
         outside = reference.unlike(np.asarray(language), found) | unusual(scores)
         columns = [
             pa.array(model.margins(scores.sums).astype(np.float32), mask=abstained),
@@ -119,7 +119,20 @@ def loaded(signal: AiText, device: Device) -> Measure:
         ]
         return pa.record_batch(columns, schema=schema)
 
+    def measure(documents: Documents) -> pa.RecordBatch:
+        texts = documents.response
+        found, altered = judged(texts), undisguised(texts)
+        # Few documents are disguised, so the views that all signals share are of the text as it stands.
+        return found if altered is None else _replaced(found, altered.rows, judged(altered.documents))
+
     return measure
+
+
+def _replaced(batch: pa.RecordBatch, rows: npt.NDArray[np.int64], other: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with the rows of another in place of its rows `rows`."""
+    at = np.arange(batch.num_rows)
+    at[rows] = batch.num_rows + np.arange(len(rows))
+    return pa.Table.from_batches([batch, other]).take(pa.array(at)).combine_chunks().to_batches()[0]
 
 
 def combined(pieces: pa.RecordBatch, starts: Sequence[int]) -> pa.RecordBatch:

@@ -113,6 +113,12 @@ def load_judge(settings: HasModel, device: Device) -> Judge:
     """
     _check(settings)
     scale = _scale(settings, settings.model_digest or _digest(settings))
+    folder = _head_folder(settings)
+    if folder is not None:
+        from detectors.ai_text.frozen import load_frozen
+
+        head = load_frozen(folder, device, precision=settings.precision, max_tokens=settings.max_tokens)
+        return Judge(f"{settings.tier}:{scale}:{head.precision}", head.margins)
     if settings.method != CLASSIFIER:
         from detectors.ai_text.zero_shot import load_zero_shot
 
@@ -140,11 +146,13 @@ def measured_by(judge: Judge, fast: Measure) -> Measure:
     Texts that the fast tier abstains from are not judged; a text that the judge has no margin for abstains.
     """
 
+    from detectors.ai_text.disguise import as_read
+
     def measure(documents: Documents) -> pa.RecordBatch:
         found = fast(documents)
         abstained = np.asarray(found["abstained"].fill_null(True))
         rows = np.flatnonzero(~abstained)
-        texts = documents.response.texts()
+        texts = as_read(documents.response).texts()
         margins = judge.margins([texts[row] or "" for row in rows])
         document = np.full(len(found), np.nan)
         document[rows] = margins.document
@@ -185,6 +193,16 @@ def _check(settings: HasModel) -> None:
         raise SignalError(f'ai_text: method {settings.method!r} is not for the encoder tier. Set tier = "custom".')
 
 
+def _head_folder(settings: HasModel) -> Path | None:
+    """The folder that is named, where it holds a head over a frozen language model."""
+    from detectors.ai_text.frozen import is_head
+
+    if settings.tier != "encoder":
+        return None
+    folder = located(settings.model, "model")
+    return folder if is_head(folder) else None
+
+
 def _scale(settings: HasModel, digest: str) -> str:
     """Eight digits for what margins depend on: the model, and settings other than the usual ones."""
     unusual = [str(value) for value in (settings.machine_label, settings.max_tokens) if value]
@@ -192,6 +210,11 @@ def _scale(settings: HasModel, digest: str) -> str:
 
 
 def _digest(settings: HasModel) -> str:
+    folder = _head_folder(settings)
+    if folder is not None:
+        from detectors.ai_text.frozen import digest_of_head
+
+        return digest_of_head(folder)
     path = located(settings.model, "model")
     one = _stored(path)
     if not settings.observer:

@@ -291,6 +291,26 @@ def test_each_source_has_the_share_of_its_own_distribution(tmp_path: Path) -> No
     assert (short.n, short.share, short.interval) == (0, None, None)
 
 
+def test_wide_intervals_of_words_and_groups_are_cut_to_what_flags_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two lumps that no mix of the labelled sources explains.
+    rows = [row(margin, source=name) for margin in (3.0, -4.5) for name in ("a", "b") for _ in range(150)]
+    findings = write_findings(tmp_path, {"a": rows}, by="source")
+    cut = judged(assess(findings, DEFAULTS, evidence=PROFILED), "FX101").shares
+    monkeypatch.setattr("audit.narrowing.WIDE", 1.0)
+    whole = judged(assess(findings, DEFAULTS, evidence=PROFILED), "FX101").shares
+    assert cut is not None and whole is not None
+    pairs = [(cut.documents, whole.documents), (cut.words, whole.words)]
+    pairs += [(cut.groups[kind][name], one) for kind, groups in whole.groups.items() for name, one in groups.items()]
+    assert [len(whole.groups[kind]) for kind in ("source", "language")] == [2, 1] and len(pairs) == 5
+    for after, before in pairs:
+        assert after.interval is not None and before.interval is not None
+        assert before.interval.high - before.interval.low > 0.5 and "what was flagged" in after.reasons[-1]
+        assert before.interval.low <= after.interval.low and after.interval.high <= before.interval.high
+        assert after.interval.high - after.interval.low < before.interval.high - before.interval.low
+
+
 def test_labels_of_a_random_sample_decide(tmp_path: Path) -> None:
     findings = write_findings(tmp_path, {"a": scored(0.4)})
     picked = np.random.default_rng(1).choice(findings.rows, 200, replace=False)

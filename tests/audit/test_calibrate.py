@@ -18,6 +18,7 @@ from audit.calibrate import (
     window_p_human,
 )
 from audit.reference_file import EVERYTHING, Model, OwnReference, group_table
+from detectors.ai_text import AiText
 from detectors.errors import ConfigError
 from tests.audit.judging import Tables, row, write_findings
 
@@ -46,7 +47,7 @@ def p_of(found: pl.DataFrame) -> list[float | None]:
 
 def own(groups: dict[str, np.ndarray], tier: str = "fast", by: str | None = "domain") -> OwnCalibration:
     tables = {name: group_table(values) for name, values in groups.items()}
-    return OwnCalibration(reference(), OwnReference(current_model(tier, 3), by, tables, "c0", "d0" * 16))
+    return OwnCalibration(reference(), OwnReference(current_model(tier, AiText.version), by, tables, "c0", "d0" * 16))
 
 
 def test_a_frame_without_the_detector_comes_back_as_it_is() -> None:
@@ -164,7 +165,7 @@ def test_a_reference_of_another_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "my.ref.json"
     own({"news": NORMAL}).own.write(path)
     assert isinstance(tables_for(path), OwnCalibration)
-    other = Model(3, "fast", "another model", reference().digest)
+    other = Model(AiText.version, "fast", "another model", reference().digest)
     OwnReference(other, None, {EVERYTHING: group_table(NORMAL)}, "c0").write(tmp_path / "old.json")
     with pytest.raises(ConfigError, match=r"old\.json: was made with another ai_text.*foxing calibrate"):
         tables_for(tmp_path / "old.json")

@@ -67,6 +67,10 @@ def test_the_group_of_everything_takes_every_row() -> None:
         ({"groups": {"a": {"n": 50, "above": [2.0, 1.0], "p_human": [0.9, 0.8]}}}, "must ascend"),
         ({"groups": {"a": {"n": 50, "above": [1.0, 2.0], "p_human": [0.9]}}}, "not of one length"),
         ({"groups": {"a": {}}}, "is damaged"),
+        ({"groups": {}}, "it has no group"),
+        ({"groups": {"a": {"n": 50, "above": [float("nan")], "p_human": [0.5]}}}, "must be finite"),
+        ({"groups": {"a": {"n": 50, "above": [1.0], "p_human": [float("nan")]}}}, "must be finite"),
+        ({"groups": {"a": {"n": 50, "above": [1.0, float("inf")], "p_human": [0.5, 0.4]}}}, "must be finite"),
         ({"model": {"tier": "x"}}, "is damaged"),
     ],
 )

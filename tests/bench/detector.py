@@ -59,7 +59,7 @@ def evaluate(data: Path, margins: Sequence[tuple[str, Path]], asked: argparse.Na
     tables: dict[str, Any] = {}
     for kind, part in (("row", held_back), *rows.items()):
         _say(f"tables, unseen: {kind}")
-        tables[kind] = tables_of(part)
+        tables[kind] = detector_tables.curve(part) if kind == "curve" else tables_of(part)
     result: dict[str, Any] = {
         "schema": detector_report.SCHEMA,
         "version": detector_report.VERSION,
@@ -115,7 +115,10 @@ def tables_of(rows: Rows) -> dict[str, Any]:
 
 
 def _margins(parser: argparse.ArgumentParser, given: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    for one in given:
+    folders = [one for one in given if Path(one).is_dir()]
+    for folder in folders:
+        yield from ((kind, path) for kind in KINDS if (path := Path(folder) / f"{kind}.parquet").is_file())
+    for one in (one for one in given if one not in folders):
         kind, found, path = one.rpartition("=")
         if not found:
             kind = KINDS[0]
@@ -155,8 +158,8 @@ def _parser() -> argparse.ArgumentParser:
         "--margins",
         action="append",
         default=[],
-        metavar="[KIND=]FILE",
-        help=f"margins of models that left the row's KIND out: {', '.join(KINDS)} (source). Repeatable",
+        metavar="[KIND=]FILE|DIR",
+        help=f"margins of models without the row's KIND: {', '.join(KINDS)} (source), or a folder of KIND.parquet",
     )
     parser.add_argument("--peer-rows", type=int, default=750, help="rows for other detectors; 0 leaves them out (750)")
     parser.add_argument("--attack-rows", type=int, default=500, help="rows of each class that are altered (500)")

@@ -54,6 +54,16 @@ def _zero_width(text: str, rng: random.Random) -> str:
     return _each(text, rng, 0.1, lambda one: one + _ZERO_WIDTH)
 
 
+def _wide(text: str, rng: random.Random) -> str:
+    """ASCII as full-width forms, spaces as ideographic ones."""
+    return "".join(chr(ord(one) + 0xFEE0) if "!" <= one <= "~" else "\u3000" if one == " " else one for one in text)
+
+
+def _mathematical(text: str, rng: random.Random) -> str:
+    """Small letters as bold mathematical ones."""
+    return "".join(chr(0x1D41A + ord(one) - ord("a")) if "a" <= one <= "z" else one for one in text)
+
+
 def _misspelt(text: str, rng: random.Random) -> str:
     """Two neighbouring letters of one word in twenty change places."""
 
@@ -101,6 +111,8 @@ CHANGES: dict[str, Change] = {
     "a fifth of the spaces doubled": _spaces,
     "a tenth of the spaces made line breaks": _newlines,
     "zero-width spaces, one in ten characters": _zero_width,
+    "full-width letters and marks": _wide,
+    "mathematical letters": _mathematical,
     "misspellings, one word in twenty": _misspelt,
     "Markdown added": _markdown,
     "Markdown removed": _no_markdown,

@@ -21,7 +21,7 @@ from tests.bench.peers import ENVIRONMENT, PEERS, VENVS, Peer, install
 
 __all__ = ["DETECTORS", "Detector", "compared", "install_all", "peer_sample"]
 
-_TIMEOUT_S = 240
+_TIMEOUT_S = 900
 _PARTS = ("en", "other")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import log2
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -14,6 +15,7 @@ PICTURE = REPOSITORY / "docs" / "detector.svg"
 _WIDTH, _LINE, _TOP, _BOTTOM = 860, 17, 46, 44
 _LEFT, _PANEL, _GAP = 200, 280, 90
 _SQUARE = 260
+_BETWEEN = 90
 _COLORS = {"en": "#1b6ca8", "zh": "#b3541e"}
 _OTHER = "#4c7a34"
 _INK, _PALE = "#333333", "#d8d8d8"
@@ -23,13 +25,16 @@ def picture(result: Mapping[str, Any]) -> str:
     """Dots and 95 % intervals of the AUROC of every source, and the curve of observed shares over scores."""
     table = best(result)
     units = sorted((one for one in table["sources"] if one["auroc"] is not None), key=lambda one: -one["auroc"])
-    height = max(_TOP + len(units) * _LINE, _TOP + _SQUARE) + _BOTTOM
+    points = result["tables"]["curve"]["points"] if "curve" in result["tables"] else []
+    panels = 2 * _SQUARE + _BETWEEN if points else _SQUARE
+    height = max(_TOP + len(units) * _LINE, _TOP + panels) + _BOTTOM
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
         'font-family="sans-serif" font-size="11">',
         f'<rect width="{_WIDTH}" height="{height}" fill="white"/>',
         *_areas(units, table["unseen"]),
         *_curve(table["reliability"]),
+        *(_learning(points) if points else []),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -82,6 +87,32 @@ def _curve(found: Mapping[str, Any]) -> list[str]:
     lines.append(f'<polyline points="{path}" fill="none" stroke="{_COLORS["en"]}" stroke-width="1.5"/>')
     lines += [f'<circle cx="{across:.1f}" cy="{up:.1f}" r="3" fill="{_COLORS["en"]}"/>' for across, up in points]
     lines.append(_text(left + _SQUARE / 2, bottom + 34, "score (classes weighted alike)", anchor="middle"))
+    return lines
+
+
+def _learning(points: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Means over sources left out, on a scale on which each doubling of families takes as much room."""
+    left, top = _LEFT + _PANEL + _GAP, _TOP + _SQUARE + _BETWEEN
+    bottom, first = top + _SQUARE, points[0]["families"]
+    doublings = max(log2(points[-1]["families"] / first), 1e-9)
+
+    def place(families: float, area: float) -> tuple[float, float]:
+        return left + _SQUARE * log2(families / first) / doublings, bottom - _SQUARE * (max(area, 0.5) - 0.5) / 0.5
+
+    lines = [_text(left, top - 26, "AUROC on sources left out, by families trained on", size=13)]
+    for at in range(5, 11):
+        up = place(first, at / 10)[1]
+        lines += [_rule(left, up, left + _SQUARE, up, _PALE), _text(left - 6, up + 4, f"{at / 10:.1f}", anchor="end")]
+    for point in points:
+        lines.append(_text(place(point["families"], 1)[0], bottom + 16, f"{point['families']:.0f}", anchor="middle"))
+    for name, color in (*_COLORS.items(), ("other", _OTHER)):
+        means = [
+            (one["families"], mean["auroc"]) for one in points for mean in one["macro"] if mean["languages"] == name
+        ]
+        spots = [place(families, area) for families, area in means if area is not None]
+        path = " ".join(f"{across:.1f},{up:.1f}" for across, up in spots)
+        lines.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5"/>')
+        lines += [f'<circle cx="{across:.1f}" cy="{up:.1f}" r="3" fill="{color}"/>' for across, up in spots]
     return lines
 
 

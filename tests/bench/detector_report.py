@@ -25,7 +25,9 @@ _UNSEEN = {
     "generator": "the row's generator",
     "language": "the row's language",
     "row": "the row alone; the model was trained on its source",
+    "curve": "the row's source, those of its family, and most other families",
 }
+_CURVE = "Unseen by each model: the row's source, those of its family, and the families that are not counted."
 _LISTED_GENERATORS = 12
 
 
@@ -127,6 +129,16 @@ def language_cells(found: Result) -> Cells:
         rows.append(
             [row["language"], *counts, *areas, _share(row["fpr_01"]), _share(row["tpr_01"]), _number(row["ece"])]
         )
+    return rows
+
+
+def curve_cells(found: Result) -> Cells:
+    """A line a number of families of sources that models were trained on."""
+    names = [one["languages"] for one in found["points"][-1]["macro"]]
+    rows = [["families", "documents", *(f"AUROC, {name}" for name in names)]]
+    for point in found["points"]:
+        areas = [_area(one) for one in point["macro"]]
+        rows.append([f"{point['families']:.0f}", f"{point['documents']:,.0f}", *areas])
     return rows
 
 
@@ -242,6 +254,8 @@ def _of(cells: Callable[[Result], Cells], kind: str | None = None) -> Callable[[
         if kind is not None and kind not in result["tables"]:
             return f"Not measured: run with `--margins {kind}=FILE`.\n"
         found = best(result) if kind is None else result["tables"][kind]
+        if kind == "curve":
+            return f"{markdown_table(cells(found))}\n\n{_CURVE}\n"
         judged = f"{found['judged']:,} of {found['rows']:,} rows judged"
         calibration = "the same" if found["calibration"] == "left out" else "nothing, it is the shipped one"
         unseen = f"Unseen by the model: {_UNSEEN[found['unseen']]}; by the calibration: {calibration}"
@@ -290,6 +304,7 @@ BLOCKS: Mapping[str, Callable[[Result], str]] = {
     "sources": _of(source_cells),
     "generators": _of(generator_cells),
     "generators-left-out": _of(generator_cells, "generator"),
+    "curve": _of(curve_cells, "curve"),
     "languages": _of(language_cells),
     "languages-left-out": _of(language_cells, "language"),
     "lengths": _of(length_cells),
@@ -318,6 +333,14 @@ def _literal(made: str) -> str:
     return made.replace("\\", r"\\")
 
 
+_CELLS: Mapping[str, Sequence[Callable[[Result], Cells]]] = {
+    "generator": (generator_cells,),
+    "language": (source_cells, language_cells),
+    "curve": (curve_cells,),
+}
+"""What is printed of rows that are not all of the corpus."""
+
+
 def text(result: Result) -> str:
     """Everything, for a terminal."""
     shown = rounded(result)
@@ -334,8 +357,8 @@ def text(result: Result) -> str:
             false_positive_cells,
             group_cells,
         )
-        if kind == "generator":
-            chosen = (generator_cells,)
+        if kind in _CELLS:
+            chosen = _CELLS[kind]
         parts += [table(cells(found)) for cells in chosen]
         if "reliability" in found:
             parts.append(f"ECE {_number(found['reliability']['ece'])}")

@@ -19,8 +19,8 @@ from detectors.protocols import Device
 
 __all__ = ["KINDS", "LENGTHS", "Rows", "left_out", "length_bucket", "measured", "scanned", "timed_scan"]
 
-KINDS = ("source", "domain", "generator", "language")
-"""What the model that gave a margin may have left out."""
+KINDS = ("source", "domain", "generator", "language", "curve")
+"""What the model that gave a margin may have left out; `curve` its source, and most other families of sources."""
 LENGTHS = ("under 500", "500 to 1,000", "1,000 to 2,000", "2,000 and more")
 _EDGES = (500, 1000, 2000)
 _BINS_PER_DOUBLING = 2.0
@@ -141,7 +141,7 @@ def left_out(rows: Rows, path: Path, kind: str) -> Rows:
         raise InputError(f"{path}: labels differ from those of the corpus. Write the margins again.")
     silent = frame["margin"].is_null() if "enough" not in found.columns else ~found["enough"]
     margin = pl.select(pl.when(~silent).then(found["margin"].cast(pl.Float32))).to_series()
-    given = [name for name in ("windows", "group") if name in found.columns]
+    given = [name for name in ("windows", "group", "families", "documents") if name in found.columns]
     frame = frame.with_columns(margin.alias("margin"), silent.alias("abstained"), *(found[name] for name in given))
     if {"p_human", "score"} <= set(found.columns):
         both = [pl.when(pl.lit(~silent)).then(found[name]).alias(name) for name in ("p_human", "score")]

@@ -34,6 +34,7 @@ __all__ = [
     "by_generator",
     "by_language",
     "by_length",
+    "curve",
     "false_positives",
     "macro",
     "reliability",
@@ -255,6 +256,17 @@ def by_attack(rows: Rows) -> list[Row]:
         origin = "human, edited by a model" if name in EDITED else "machine"
         found.append({"attack": name, "text": origin, **_area(both), **rates})
     return sorted(found, key=lambda row: (row["text"], -row["machine"]))
+
+
+def curve(rows: Rows) -> Row:
+    """Means over sources left out, by how many families of sources the models were trained on."""
+    sizes = rows.frame.group_by("group").agg(pl.col("families").first(), pl.col("documents").first())
+    points = []
+    for group, families, documents in sizes.sort("documents", "group").iter_rows():
+        found = units(rows.where(pl.col("group") == group))
+        means = [{key: one[key] for key in ("languages", "sources", "auroc", "low", "high")} for one in macro(found)]
+        points.append({"share": float(group), "families": families, "documents": documents, "macro": means})
+    return {"unseen": "curve", "calibration": rows.calibration, "rows": rows.frame.height, "points": points}
 
 
 def false_positives(rows: Rows, column: str) -> list[Row]:

@@ -31,6 +31,7 @@ import numpy.typing as npt
 import polars as pl
 
 from audit.mixture import UNKNOWN, Reference
+from audit.rogan_gladen import ErrorRates, Trial
 from detectors.ai_text.adjustment import STYLE, effective, kinds
 from detectors.ai_text.calibration import build_reference
 from detectors.ai_text.reference import score_terms
@@ -51,6 +52,8 @@ from tests.bench.share_estimators import (
 SCHEMA = "foxing-bench-prevalence"
 _LEAST = 25
 _FAMILIES_OUT, _MAKERS_OUT = 0.5, 0.4
+RATE = 0.01
+"""The p-value at which documents are flagged."""
 _MAKERS = {
     "openai": "gpt|davinci|o[134](-|$)",
     "anthropic": "claude|opus|sonnet|haiku",
@@ -84,6 +87,7 @@ class Documents:
     """Labelled documents, one entry each."""
 
     score: Floats
+    flagged: Rows
     label: Integers
     source: npt.NDArray[np.str_]
     family: npt.NDArray[np.str_]
@@ -101,7 +105,7 @@ def read(path: Path) -> Documents:
     data = _labelled(frame)
     makers = {name: _maker(name) for name in np.unique(data.generator)}
     maker = np.array([makers[name] for name in data.generator])
-    return Documents(_scores(data), data.label, data.source, data.family, data.generator, maker)
+    return Documents(*_judged(data), data.label, data.source, data.family, data.generator, maker)
 
 
 def _labelled(frame: pl.DataFrame) -> Labelled:
@@ -117,15 +121,19 @@ def _labelled(frame: pl.DataFrame) -> Labelled:
     )
 
 
-def _scores(data: Labelled) -> Floats:
-    fitter, adjusted = Fitter(data), np.zeros(len(data.label))
+def _judged(data: Labelled) -> tuple[Floats, Rows]:
+    """Score of each document, and whether it is flagged at `RATE`, by tables without its family."""
+    fitter, reference = Fitter(data), build_reference(data)
+    adjusted, p = np.zeros(len(data.label)), np.zeros(len(data.label))
     for family in np.unique(data.family):
         own = data.family == family
-        adjusted[own] = fitter.fit(~own).adjusted(data, own)
+        fitted = fitter.fit(~own)
+        adjusted[own] = fitted.adjusted(data, own)
+        p[own] = fitted.tail.p(adjusted[own], reference.deviations)
     terms = score_terms(adjusted, effective(data.length, data.language))
-    logit = (build_reference(data).coefficients[kinds(data.language)] * terms).sum(axis=1)
+    logit = (reference.coefficients[kinds(data.language)] * terms).sum(axis=1)
     scores: Floats = 1.0 / (1.0 + np.exp(-logit))
-    return scores
+    return scores, p <= RATE
 
 
 def _maker(generator: str) -> str:
@@ -151,15 +159,24 @@ def left_out(documents: Documents, random: np.random.Generator) -> World | None:
 
 def _world(drawn: Documents, known: Documents) -> World:
     reference = Reference.of(fit_profiles(known.score, known.label, known.source, known.generator))
-    return World(_pool(drawn.rows(drawn.label == 0)), _pool(drawn.rows(drawn.label == 1)), reference)
+    people, models = (known.rows(known.label == label) for label in (0, 1))
+    rates = ErrorRates(_trials(people), _trials(models))
+    return World(_pool(drawn.rows(drawn.label == 0)), _pool(drawn.rows(drawn.label == 1)), reference, rates)
+
+
+def _trials(documents: Documents) -> tuple[Trial, ...]:
+    names, place, n = np.unique(documents.source, return_inverse=True, return_counts=True)
+    hits = np.bincount(place, documents.flagged, len(names))
+    return tuple(Trial(str(name), int(one), int(hit)) for name, one, hit in zip(names, n, hits, strict=True))
 
 
 def _pool(documents: Documents) -> Pool:
     names, place = np.unique(documents.source, return_inverse=True)
-    counts = np.zeros((len(names), BINS))
-    np.add.at(counts, (place, score_bins(documents.score)), 1.0)
-    keep = counts.sum(axis=1) >= _LEAST
-    return Pool(names[keep].tolist(), counts[keep] / counts[keep].sum(axis=1, keepdims=True))
+    counts = np.zeros((len(names), 2, BINS))
+    np.add.at(counts, (place, documents.flagged.astype(np.int64), score_bins(documents.score)), 1.0)
+    size = counts.sum(axis=(1, 2), keepdims=True)
+    keep = size[:, 0, 0] >= _LEAST
+    return Pool(names[keep].tolist(), counts[keep] / size[keep])
 
 
 def simulate(

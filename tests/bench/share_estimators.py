@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from audit.mixture import Mixing, Reference, Sampling, likeliest_share, posterior
+from audit.narrowing import LEVEL, narrowed
 from audit.prevalence import DRAWS, estimated, saerens
+from audit.rogan_gladen import ErrorRates, estimate
 from audit.source_match import matched
 from audit.two_phase import two_phase
 from detectors.ai_text.spread import BINS
@@ -23,21 +25,31 @@ Floats = npt.NDArray[np.float64]
 
 
 class Corpus(NamedTuple):
-    """A corpus: source to documents by bin, int64[BINS]; those of them by models; and their share."""
+    """A corpus: source to documents, int64[2, BINS], flagged ones last; those by models, int64[BINS]; their share."""
 
     sources: dict[str, Integers]
     machine: Integers
     share: float
 
     @property
+    def named(self) -> dict[str, Integers]:
+        """Source to documents by bin, int64[BINS]."""
+        return {name: counts.sum(axis=0) for name, counts in self.sources.items()}
+
+    @property
     def documents(self) -> Integers:
         """int64[BINS]: over all sources."""
-        total: Integers = np.array(list(self.sources.values()), np.int64).sum(axis=0)
+        total: Integers = np.array(list(self.sources.values()), np.int64).sum(axis=(0, 1))
         return total
+
+    @property
+    def flagged(self) -> int:
+        """Documents that are flagged."""
+        return int(sum(counts[1].sum() for counts in self.sources.values()))
 
 
 class Pool(NamedTuple):
-    """Sources to draw from: names and their histograms, float64[sources, BINS], normalised."""
+    """Sources to draw from: names and histograms, float64[sources, 2, BINS], normalised, the flagged ones last."""
 
     names: list[str]
     shapes: Floats
@@ -45,11 +57,13 @@ class Pool(NamedTuple):
 
 @dataclass(frozen=True)
 class World:
-    """What a corpus is drawn from, and the labelled sources that estimates are made with."""
+    """What a corpus is drawn from, and the labelled sources that estimates are made with: their scores, and how often
+    their documents are flagged."""
 
     human: Pool
     machine: Pool
     reference: Reference
+    rates: ErrorRates
 
     def draw(self, share: float, sources: int | None, random: np.random.Generator) -> Corpus:
         """A corpus of documents of so many sources of each kind; None takes as many as there are."""
@@ -60,29 +74,34 @@ class World:
             picked = random.integers(len(pool.names), size=count)
             parts = random.multinomial(size, np.full(count, 1.0 / count))
             for place, part in zip(picked, parts, strict=True):
-                drawn = random.multinomial(part, pool.shapes[place])
+                drawn = random.multinomial(part, pool.shapes[place].ravel()).reshape(2, BINS)
                 found[pool.names[place]] = found.get(pool.names[place], 0) + drawn
-                written += drawn * (pool is self.machine)
+                written += drawn.sum(axis=0) * (pool is self.machine)
         return Corpus(found, written, machine / DOCUMENTS)
 
 
 Estimator = Callable[[Corpus], tuple[float, float, float]]
 
 
-def shipped(world: World, *, named: bool) -> Estimator:
-    """The product's own estimate."""
+def shipped(world: World, *, named: bool, cut: bool = True) -> Estimator:
+    """The product's own estimate; without `cut` its interval as it is before flagged documents narrow it."""
     drawn: list[Sampling] = []
 
-    def estimate(corpus: Corpus) -> tuple[float, float, float]:
+    def estimate_share(corpus: Corpus) -> tuple[float, float, float]:
         counts = corpus.documents
-        mixing = matched(world.reference, corpus.sources, seed=SEED) if named else (Mixing(), Mixing())
+        mixing = matched(world.reference, corpus.named, seed=SEED) if named else (Mixing(), Mixing())
         if named or not drawn:
             drawn[:] = [Sampling.draw(world.reference, mixing, counts.sum(), seed=SEED, draws=DRAWS)]
         found = estimated(world.reference, counts, mixing, drawn[0])
+        if cut:
+            n = int(counts.sum())
+            found = narrowed(
+                found, lambda: estimate(corpus.flagged / n, n, n, world.rates, seed=SEED, level=LEVEL).interval
+            )
         assert found.share is not None and found.interval is not None
         return found.share, found.interval.low, found.interval.high
 
-    return estimate
+    return estimate_share
 
 
 def at_number(world: World, sources: int) -> Estimator:
@@ -170,7 +189,10 @@ def _likeliest(reference: Reference, counts: Integers) -> float:
 
 
 Makers = Mapping[str, Callable[[World], Estimator]]
-SHIPPED: Makers = {"shipped": lambda world: shipped(world, named=False)}
+SHIPPED: Makers = {
+    "shipped": lambda world: shipped(world, named=False),
+    "shipped, flags not looked at": lambda world: shipped(world, named=False, cut=False),
+}
 NAMED: Makers = {"shipped, sources named": lambda world: shipped(world, named=True)}
 LABELLED: Makers = {
     "shipped, 150 labels": lambda world: labelled(world, 150),

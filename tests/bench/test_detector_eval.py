@@ -448,6 +448,33 @@ def test_stored_results_are_found_again_whole(tmp_path: Path) -> None:
     assert report.newest(detector_report.SCHEMA, tmp_path) == json.loads(json.dumps(report.rounded(result())))
 
 
+def with_curve() -> dict[str, Any]:
+    frame = rows().frame
+    sizes = [
+        frame.with_columns(
+            group=pl.lit(share), families=pl.lit(8.0 * float(share)), documents=pl.lit(100.0 * float(share)),
+            margin=pl.col("margin") * float(share),
+        )
+        for share in ("0.5", "1")
+    ]  # fmt: skip
+    found = result()
+    found["tables"]["curve"] = detector_tables.curve(Rows(pl.concat(sizes), "curve", "seen"))
+    return found
+
+
+def test_a_learning_curve_has_a_point_for_every_number_of_families() -> None:
+    found = json.loads(json.dumps(report.rounded(with_curve())))
+    points = found["tables"]["curve"]["points"]
+    assert [point["families"] for point in points] == [4, 8]
+    means = {one["languages"]: one for one in points[1]["macro"]}
+    assert means["en"] == {key: found["tables"]["source"]["macro"][0][key] for key in means["en"]}
+    made = detector_report.filled("<!-- detector: curve -->\nold\n<!-- end -->\n", found)
+    assert "| 4 | 50 |" in made and "| 8 | 100 |" in made and "AUROC, en" in made
+    assert "families" in detector_report.text(found)
+    drawn = ElementTree.fromstring(picture(found))
+    assert sum(one.tag.endswith("polyline") for one in drawn.iter()) == 4
+
+
 def test_the_picture_is_drawn_from_the_json_alone() -> None:
     made = picture(json.loads(json.dumps(report.rounded(result()))))
     root = ElementTree.fromstring(made)
@@ -472,6 +499,8 @@ def test_every_field_of_a_result_is_documented() -> None:
     described = (REPOSITORY / "docs" / "detector.md").read_text("utf-8")
     for path in report.RESULTS.glob("detector-*.json"):
         found = json.loads(path.read_text("utf-8"))
+        if found["schema"] != detector_report.SCHEMA:
+            continue
         names = [*found, *next(iter(found["tables"].values()))]
         assert not [name for name in names if f"`{name}`" not in described], path.name
 
@@ -505,9 +534,14 @@ def test_a_whole_evaluation_of_a_small_corpus(tmp_path: Path, monkeypatch: pytes
     )
     monkeypatch.setenv("FOXING_DATA", str(tmp_path / "data"))
     margins = pl.DataFrame({"label": [at % 2 for at in range(80)], "margin": [float(at % 7) for at in range(80)]})
-    margins.write_parquet(tmp_path / "m.parquet")
-    words = ["--margins", str(tmp_path / "m.parquet"), "--peer-rows", "0", "--attack-rows", "4"]
+    (tmp_path / "left").mkdir()
+    margins.write_parquet(tmp_path / "left" / "source.parquet")
+    margins.with_columns(row=pl.int_range(80), group=pl.lit("m")).head(20).write_parquet(
+        tmp_path / "left" / "generator.parquet"
+    )
+    words = ["--margins", str(tmp_path / "left"), "--peer-rows", "0", "--attack-rows", "4"]
     assert detector.main([*words, "--out", str(tmp_path / "out")]) == 0
     stored = report.newest(detector_report.SCHEMA, tmp_path / "out")
-    assert stored is not None and stored["tables"].keys() == {"row", "source"} and stored["documents"]["human"] == 40
+    assert stored is not None and stored["tables"].keys() == {"row", "source", "generator"}
+    assert stored["documents"]["human"] == 40
     assert stored["signature"].startswith("foxing:") and "|calibration:" in stored["signature"]

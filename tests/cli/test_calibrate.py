@@ -75,7 +75,19 @@ def test_small_groups_are_left_to_the_bundled_reference_when_asked(foxing: Run, 
     answer = foxing("calibrate", scan, "--by", "kind", "-o", file, "--skip-small")
     assert answer.code == 0 and "left out, for want of text: blog" in answer.err
     assert set(read_reference(file).groups) == {"news"}
-    assert foxing("calibrate", scan, "--fpr", "0.001", "--by", "kind", "-o", file, "--skip-small").code == 2
+    answer = foxing("calibrate", scan, "--fpr", "0.001", "--by", "kind", "-o", file, "--skip-small", "--fresh")
+    assert answer.code == 2 and "needs 2,995" in answer.err
+
+
+def test_a_file_that_is_there_is_replaced_only_when_asked(foxing: Run, tmp_path: Path) -> None:
+    scan, file = scan_of(tmp_path / "scan", {"news": 400, "blog": 310}), tmp_path / "a.json"
+    assert foxing("calibrate", scan, "-o", file).code == 0
+    before = file.read_bytes()
+    answer = foxing("calibrate", scan, "--by", "kind", "-o", file)
+    assert answer.code == 2 and not answer.out and "is there already" in answer.err and "--fresh" in answer.err
+    assert file.read_bytes() == before
+    assert foxing("calibrate", scan, "--by", "kind", "-o", file, "--fresh").code == 0
+    assert set(read_reference(file).groups) == {"news", "blog"}
 
 
 def test_without_a_column_all_text_is_one_group(foxing: Run, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from curricula import train_detector
 from curricula.detector_card import auroc, wilson
 from curricula.detector_corpus import Corpus, document_weights, read_corpus, source_folds
 from curricula.detector_fit import Member, Problem, fitted, judged, problem_of, quantised
-from curricula.train_detector import Recipe, Trained, train, write_margins, write_model
+from curricula.train_detector import Recipe, Trained, train, write_left_out, write_margins, write_model
 from detectors.ai_text.calibration import load_reference
 from detectors.ai_text.kernel import CHECK_BITS
 from detectors.ai_text.model import load_model
@@ -160,9 +160,30 @@ def test_margins_are_written_with_what_calibration_needs(trained: Trained, corpu
 
 
 def test_generator_left_out_is_measured_on_held_back_rows(corpus: Corpus) -> None:
-    card = train(corpus, dataclasses.replace(QUICK, left_out=(), unseen_generators=("model", "absent"))).card
-    assert "AUROC with generator model left out of training, site0 en" in card
-    assert "absent left out" not in card
+    found = train(
+        corpus, dataclasses.replace(QUICK, generators_left_out=("model", "absent"), languages_left_out=("en",))
+    )
+    assert "AUROC with generator model left out of training, site0 en" in found.card
+    assert "absent left out" not in found.card and "lang en left out" not in found.card
+    (trial,) = found.generators
+    people = trial.rows[corpus.label[trial.rows] == 0]
+    mirrored = corpus.frame["id"].is_in(corpus.frame["pair"].drop_nulls().implode()).to_numpy()[people]
+    assert ((corpus.names("split")[people] == "dev") | mirrored).all() and mirrored.any() and not mirrored.all()
+    assert (corpus.label == 1).sum() == len(trial.rows) - len(people)
+
+
+def test_margins_of_all_that_was_left_out_are_written_for_the_evaluation(corpus: Corpus, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(QUICK, generators_left_out=("model",))
+    found = train(corpus, recipe)
+    write_left_out(found, corpus, recipe, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["curve.parquet", "generator.parquet", "source.parquet"]
+    curve = pl.read_parquet(tmp_path / "curve.parquet")
+    assert curve.group_by("group").len()["len"].unique().to_list() == [corpus.frame.height]
+    sizes = curve.group_by("group").agg(pl.col("families").first(), pl.col("documents").first()).sort("families")
+    assert sizes["group"].to_list()[-1] == "1" and sizes["documents"].is_sorted()
+    last = curve.filter(pl.col("group") == "1")
+    assert last["margin"].to_numpy() == pytest.approx(found.outside.margin)
+    assert set(pl.read_parquet(tmp_path / "generator.parquet").columns) >= {"row", "label", "margin", "enough", "group"}
 
 
 def test_held_back_rows_are_reported_and_not_trained_on(trained: Trained) -> None:

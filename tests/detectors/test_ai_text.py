@@ -34,7 +34,7 @@ from detectors.ai_text.kernel import CHECK_BITS
 from detectors.ai_text.model import MODEL_DIR, FastModel, load_model, write_files
 from detectors.conformance import check_signal
 from detectors.documents import Documents
-from detectors.errors import SignalError
+from detectors.errors import ConfigError, SignalError
 from detectors.language import Languages
 from detectors.protocols import Device, Measure
 
@@ -73,6 +73,11 @@ def margin(measure: Measure, text: str) -> float:
 
 def test_contract_of_signals_is_kept() -> None:
     check_signal(AiText())
+
+
+def test_a_negative_least_length_is_refused() -> None:
+    with pytest.raises(ConfigError, match="min_characters is -1"):
+        AiText(min_characters=-1)
 
 
 def test_import_is_light() -> None:

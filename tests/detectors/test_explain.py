@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.ai_text import AiText
+from detectors.ai_text.disguise import as_read
 from detectors.ai_text.explain import KINDS, Attribution, attribute, window_features
 from detectors.ai_text.features import SLOT_BITS, Tables, common_words, emit, fold_table, score
 from detectors.ai_text.kernel import CHECK_BITS
@@ -57,7 +58,7 @@ def one(text: str | bytes) -> Documents:
 
 
 def margin(text: str | bytes, model: FastModel) -> float:
-    return float(model.margins(score(one(text), model.tables).sums)[0])
+    return float(model.margins(score(as_read(one(text)), model.tables).sums)[0])
 
 
 def check(found: Attribution, expected: float) -> None:
