@@ -30,6 +30,9 @@ def keep_memory() -> bool:
 
 def give_back() -> None:
     """Give what was freed back to the system; for after work that is done once and took much, such as loading."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):

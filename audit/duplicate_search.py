@@ -1,4 +1,4 @@
-"""Searches a corpus for duplicates: signatures in mapped files, bands sorted on disk, then row by row who is kept.
+"""Searches a corpus for duplicates: signatures in files, bands sorted on disk, then row by row who is kept.
 
 Rows of equal text are told by hash and signature. Of the others, those that share a band of their signatures are
 compared, bucket by bucket. A row goes when a row that is kept, and comes first in the order of keeping, agrees with it
@@ -13,33 +13,27 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from audit.allocator import give_back
 from audit.findings import Findings
-from audit.parts import part_path
+from audit.signature_rows import AI_TEXT, ENTRY, SIGNAL, SignedRows, read_minima, read_signatures
 from detectors.errors import FindingsError
 
 __all__ = ["AI_TEXT", "KEEP", "SIGNAL", "Found", "find_duplicates"]
 
-SIGNAL = "near_dup"
-AI_TEXT = "ai_text"
 KEEP = ("human", "long", "first")
-_BUCKET_BYTES = 64 << 20
-_MOST_FILES = 256
 _LARGE, _CLOSE = 10, 0.95
-_ENTRY = [("key", np.uint64), ("row", np.int64)]
+_COMPARED_ROWS = 65_536
+_SORTED_ROWS = 1 << 18
 
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
 F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+"""Numbers of rows, int32 where that is wide enough: there is one for each row of the corpus, several times."""
 U32 = npt.NDArray[np.uint32]
-U64 = npt.NDArray[np.uint64]
-T = TypeVar("T", bound=np.generic)
 Bools = npt.NDArray[np.bool_]
 
 
@@ -49,9 +43,9 @@ class Found:
 
     Attributes:
         first: rows of the reference.
-        keepers: int64[n], the row that is kept in place of each; a row that is kept is its own.
-        clusters: int64[n], least row of the cluster.
-        sizes: int64[n], rows of the cluster.
+        keepers: int32[n] or int64[n], the row that is kept in place of each; a row that is kept is its own.
+        clusters: int32[n] or int64[n], least row of the cluster.
+        sizes: int32[n] or int64[n], rows of the cluster.
         exact: bool[n], text equal to the keeper's.
         similarity: float32[n], with the keeper.
         templated: bool[n], see `audit.duplicates.Duplicates`.
@@ -59,29 +53,13 @@ class Found:
     """
 
     first: int
-    keepers: I64
-    clusters: I64
-    sizes: I64
+    keepers: Numbers
+    clusters: Numbers
+    sizes: Numbers
     exact: Bools
     similarity: F32
     templated: Bools
     measured: Bools
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Signatures and what orders them, in files that are mapped: the system may drop and read again what it likes."""
-
-    minima: U32
-    exact: U64
-    shingles: I32
-    margin: F32
-    measured: Bools
-    signed: Bools
-
-    @property
-    def count(self) -> int:
-        return len(self.exact)
 
 
 def find_duplicates(
@@ -95,8 +73,8 @@ def find_duplicates(
 ) -> Found:
     """Find the duplicates of a corpus.
 
-    On disk it takes about as much as the signatures, and 16 bytes a row and band; in memory some 80 bytes a row, and 48
-    for each band that a row shares with another.
+    On disk it takes about as much as the signatures, and 16 bytes a row and band; in memory some 50 bytes a row, 48
+    for each band that a row shares with another, and the signatures of 65,536 rows, or of those that hang together.
 
     Args:
         findings: of a scan that measured `near_dup` with whole signatures (`bits = 0`).
@@ -121,16 +99,22 @@ def find_duplicates(
     folder = Path(tempfile.mkdtemp(prefix=".duplicates-", dir=work))
     try:
         sources = [each for each in (reference, findings) if each is not None]
-        spill = _Spill(folder, sum(source.rows for source in sources), optimal_bands(threshold, permutations))
-        rows = _read(sources, permutations, spill, folder, advance)
+        rows, paths = read_signatures(sources, optimal_bands(threshold, permutations), folder, advance)
         first = reference.rows if reference else 0
-        order = _order(rows, keep, first)
-        rank = np.empty(rows.count, np.int64)
-        rank[order] = np.arange(rows.count)
+        rank = _rank(rows, keep, first)
         copies = _copies(rows, rank)
+        minima, measured = rows.minima, np.array(rows.measured)
+        del rows  # and with it the maps
+        give_back()
+        shared = _shared(paths, copies, rank)
+        del rank
+        give_back()
         least = int(np.ceil(threshold * permutations - 1e-9))
-        shared = _shared(spill.paths, copies, rank)
-        return _resolved(rows, copies, shared, least, first)
+
+        def read(chosen: I64) -> U32:
+            return read_minima(minima, chosen, permutations)
+
+        return _resolved(copies, measured, shared, read, least, first)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -147,95 +131,45 @@ def _config(findings: Findings) -> dict[str, object]:
     raise FindingsError(f"{findings.directory}: near_dup was not scanned. Scan with --signals near_dup.")
 
 
-def _read(
-    sources: list[Findings], permutations: int, spill: _Spill, folder: Path, advance: Callable[[int], None]
-) -> _Rows:
-    from detectors.near_dup import signatures
-
-    n = sum(source.rows for source in sources)
-
-    def room(name: str, kind: type[T]) -> npt.NDArray[T]:
-        if not n:
-            return np.zeros(n, kind)
-        return np.memmap(folder / name, kind, "w+", shape=(n,))
-
-    exact, shingles = room("exact", np.uint64), room("shingles", np.int32)
-    margin, measured, signed = room("margin", np.float32), room("measured", np.bool_), room("signed", np.bool_)
-    at = 0
-    # Minima are written, not mapped: pages of a map that were touched count as resident, and all of these are.
-    with (folder / "minima").open("wb") as stream:
-        for source in sources:
-            for struct in _parts(source, SIGNAL, ("minhash", "exact", "shingles")):
-                span = slice(at, at + len(struct))
-                minhash = struct.field("minhash")
-                measured[span] = np.asarray(struct.is_valid())
-                signed[span] = np.asarray(minhash.is_valid()) & measured[span]
-                minima = signatures(minhash)
-                stream.write(minima.tobytes())
-                spill.add(minima, at + np.flatnonzero(signed[span]), at)
-                exact[span] = np.asarray(struct.field("exact").fill_null(0))
-                shingles[span] = np.asarray(struct.field("shingles").fill_null(0))
-                at += len(struct)
-                advance(len(struct))
-    spill.close()
-    shape = (n, permutations)
-    mapped = np.memmap(folder / "minima", np.uint32, "r", shape=shape) if n else np.zeros(shape, np.uint32)
-    rows = _Rows(mapped, exact, shingles, margin, measured, signed)
-    rows.margin[:] = np.inf
-    at = 0
-    for source in sources:
-        if any(signal.name == AI_TEXT for signal in source.measured):
-            start = at
-            for struct in _parts(source, AI_TEXT, ("margin",)):
-                margin = np.asarray(struct.field("margin").cast(pa.float32()).fill_null(np.inf))
-                rows.margin[start : start + len(struct)] = np.where(np.asarray(struct.is_valid()), margin, np.inf)
-                start += len(struct)
-        at += source.rows
-    return rows
+def _numbered(n: int) -> Numbers:
+    """Numbers of n rows, each its own."""
+    return np.arange(n, dtype=np.int32) if n <= np.iinfo(np.int32).max else np.arange(n, dtype=np.int64)
 
 
-def _parts(findings: Findings, signal: str, fields: tuple[str, ...]) -> Iterator[pa.StructArray]:
-    """The struct of one signal with some of its fields, row group by row group in corpus order."""
-    for shard in findings.shards:
-        for first_row in shard.parts:
-            path = part_path(findings.directory, signal, shard.key, first_row)
-            try:
-                with pq.ParquetFile(path, memory_map=False) as file:
-                    for group in range(file.metadata.num_row_groups):
-                        table = file.read_row_group(group, columns=[f"{signal}.{field}" for field in fields])
-                        yield table.column(signal).combine_chunks()
-            except (OSError, pa.ArrowException) as error:
-                raise FindingsError(
-                    f"{path}: is missing or torn. Run foxing scan again: it makes what is missing."
-                ) from error
-
-
-def _order(rows: _Rows, keep: Sequence[str], first: int) -> I64:
-    """int64[n]: rows in the order of keeping."""
+def _rank(rows: SignedRows, keep: Sequence[str], first: int) -> Numbers:
+    """int[n]: place of each row in the order of keeping."""
     keys: dict[str, npt.NDArray[np.generic]] = {"human": rows.margin, "long": -rows.shingles}
-    outside = np.arange(rows.count) >= first
+    outside = np.ones(rows.count, np.bool_)
+    outside[:first] = False
     chosen = [keys[name] for name in keep[: keep.index("first") if "first" in keep else None]]
-    # The last key decides first.
-    order: I64 = np.lexsort([np.arange(rows.count), *reversed(chosen), outside])
-    return order
+    # The last key decides first, and rows that all keys find equal stay in order.
+    order = np.lexsort([*reversed(chosen), outside])
+    numbers = _numbered(rows.count)
+    rank = np.empty_like(numbers)
+    rank[order] = numbers
+    return rank
 
 
-def _copies(rows: _Rows, rank: I64) -> I64:
-    """int64[n]: the first row, in the order of keeping, of equal text; a row without a copy before it is its own."""
-    from detectors.banding import similarity
-
-    first = np.arange(rows.count)
-    order = np.lexsort((rank, rows.exact))
-    order = order[np.asarray(rows.measured)[order]]
-    hashes = np.asarray(rows.exact)[order]
-    begins = np.flatnonzero(np.r_[True, hashes[1:] != hashes[:-1]]) if len(order) else np.zeros(0, np.int64)
-    leaders = np.repeat(order[begins], np.diff(np.r_[begins, len(order)]))
-    # Two texts may have one 64-bit hash; that they have one signature and length too is out of the question.
-    others = leaders != order
-    leaders, order = leaders[others], order[others]
-    same = (similarity(rows.minima, leaders, order) == 1) & (rows.shingles[leaders] == rows.shingles[order])
-    first[order[same]] = leaders[same]
+def _copies(rows: SignedRows, rank: Numbers) -> Numbers:
+    """int[n]: the first row, in the order of keeping, of equal text; a row without a copy before it is its own."""
+    first = _numbered(rows.count)
+    # Some rows at a time, and all of one text among them, for a sort takes several times the memory of what is sorted.
+    parts = int(np.clip(rows.count // _SORTED_ROWS, 1, 256))
+    place = ((rows.exact >> np.uint64(48)) % np.uint64(parts)).astype(np.uint8)
+    for part in range(parts):
+        order = np.flatnonzero((place == part) & rows.measured)
+        order = order[np.lexsort((rank[order], rows.exact[order]))]
+        begins = _begins(rows.exact[order])
+        leaders = np.repeat(order[begins], np.diff(np.r_[begins, len(order)]))
+        # Two texts may have one 64-bit hash; that they have one signature and length too is out of the question.
+        same = (rows.signature[leaders] == rows.signature[order]) & (rows.shingles[leaders] == rows.shingles[order])
+        first[order[same]] = leaders[same]
     return first
+
+
+def _begins(values: npt.NDArray[np.generic]) -> I64:
+    """int64[runs]: where each run of equal values begins."""
+    return np.flatnonzero(np.r_[True, values[1:] != values[:-1]]) if len(values) else np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -248,81 +182,74 @@ class _Shared:
     count: int
 
 
-def _shared(paths: Sequence[Path], copies: I64, rank: I64) -> _Shared:
+def _shared(paths: Sequence[Path], copies: Numbers, rank: Numbers) -> _Shared:
     members, numbers, count = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
     for path in paths:
-        entries = np.fromfile(path, _ENTRY)
+        entries = np.fromfile(path, ENTRY)
         path.unlink()
         # A copy of a text shares all its bands.
         entries = entries[copies[entries["row"]] == entries["row"]]
+        keys = np.ascontiguousarray(entries["key"])
         # Not stable, which is faster: rows are put in order of keeping afterwards.
-        entries = entries[np.argsort(np.ascontiguousarray(entries["key"]))]
-        if not len(entries):
-            continue
-        edges = np.flatnonzero(np.r_[True, entries["key"][1:] != entries["key"][:-1], True])
+        order = np.argsort(keys)
+        keys = keys[order]
+        edges = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1], True]) if len(keys) else np.zeros(1, np.int64)
         sizes = np.diff(edges)
-        members.append(entries["row"][np.repeat(sizes > 1, sizes)])
-        numbers.append(count + np.repeat(np.arange((sizes > 1).sum()), sizes[sizes > 1]))
-        count += int((sizes > 1).sum())
+        several = sizes > 1
+        members.append(entries["row"][order[np.repeat(several, sizes)]])
+        numbers.append(count + np.repeat(np.arange(several.sum()), sizes[several]))
+        count += int(several.sum())
     row, bucket = np.concatenate(members), np.concatenate(numbers)
     order = np.lexsort((bucket, rank[row]))
     row, bucket = row[order], bucket[order]
-    begins = np.flatnonzero(np.r_[True, row[1:] != row[:-1]]) if len(row) else np.zeros(0, np.int64)
+    begins = _begins(row)
     return _Shared(row[begins], np.r_[begins, len(row)].astype(np.int64), bucket, count)
 
 
-class _Spill:
-    """Writes (key, row) of every band of every row, dealt out over files by key."""
+def _batches(shared: _Shared) -> Iterator[_Shared]:
+    """Rows that have no bucket in common with any other batch, some ten thousand at once, each in the order of keeping.
 
-    def __init__(self, folder: Path, rows: int, scheme: tuple[int, int]) -> None:
-        self._bands, self._band_rows = scheme
-        count = int(np.clip(-(-rows * self._bands * 16 // _BUCKET_BYTES), 1, _MOST_FILES))
-        self.paths = [folder / f"bucket-{number}" for number in range(count)]
-        self._streams = [path.open("wb") for path in self.paths]
+    What shares buckets, directly or through others, hangs together, and stays together however much it is.
+    """
+    from detectors.banding import joined
 
-    def add(self, minima: U32, rows: I64, first: int) -> None:
-        """Add some rows, whose minima stand at their number less `first`."""
-        from detectors.banding import band_keys
-
-        keys = band_keys(minima[rows - first], bands=self._bands, rows=self._band_rows)
-        entries = np.empty(keys.size, _ENTRY)
-        entries["key"], entries["row"] = keys.ravel(), np.repeat(rows, self._bands)
-        count = len(self._streams)
-        if count == 1:
-            self._streams[0].write(entries.tobytes())
-            return
-        place = (entries["key"] >> np.uint64(40)) % np.uint64(count)
-        order = np.argsort(place, kind="stable")
-        ends = np.searchsorted(place[order], np.arange(count + 1))
-        for number, stream in enumerate(self._streams):
-            stream.write(entries[order[ends[number] : ends[number + 1]]].tobytes())
-
-    def close(self) -> None:
-        """Close the files; they can be read now."""
-        for stream in self._streams:
-            stream.close()
+    groups = joined(shared.indptr, shared.buckets, shared.count)
+    order = np.argsort(groups, kind="stable")
+    ends = np.r_[_begins(groups[order])[1:], len(order)]
+    spans = np.diff(shared.indptr)
+    at = 0
+    while at < len(order):
+        last = np.searchsorted(ends, at + _COMPARED_ROWS, side="right") - 1
+        stop = int(ends[max(last, np.searchsorted(ends, at, side="right"))])
+        chosen = order[at:stop]
+        sizes = spans[chosen]
+        indptr = np.r_[0, np.cumsum(sizes)]
+        places = np.repeat(shared.indptr[chosen] - indptr[:-1], sizes) + np.arange(indptr[-1])
+        yield _Shared(shared.rows[chosen], indptr, shared.buckets[places], shared.count)
+        at = stop
 
 
-def _resolved(rows: _Rows, copies: I64, shared: _Shared, least: int, first: int) -> Found:
-    from detectors.banding import flatten, keep_in_order, similarity
+def _resolved(
+    copies: Numbers, measured: Bools, shared: _Shared, minima: Callable[[I64], U32], least: int, first: int
+) -> Found:
+    from detectors.banding import flatten, keep_in_order
 
-    n = rows.count
-    keepers, parents = np.arange(n), np.arange(n)
-    heads, entries = np.full(shared.count, -1, np.int64), np.empty((len(shared.buckets), 2), np.int64)
-    keep_in_order(
-        rows.minima, shared.rows, shared.indptr, shared.buckets, least, first, keepers, parents, heads, entries
-    )
-    copied = np.flatnonzero(copies != np.arange(n))
+    n = len(copies)
+    keepers, parents, alike = _numbered(n), _numbered(n), np.ones(n, np.float32)
+    heads = np.full(shared.count, -1, np.int64)
+    for batch in _batches(shared):
+        entries = np.empty((len(batch.buckets), 2), np.int64)
+        span = batch.rows, batch.indptr, batch.buckets
+        keep_in_order(minima(batch.rows), span, (least, first), (keepers, parents, alike), (heads, entries))
+    copied = np.flatnonzero(copies != _numbered(n))
+    flatten(parents, np.stack([copied, copies[copied]], axis=1))
     copied = copied[copied >= first]
+    originals = copies[copied]
     exact = np.zeros(n, np.bool_)
-    exact[copied] = keepers[copies[copied]] == copies[copied]
-    keepers[copied] = keepers[copies[copied]]
-    flatten(parents, np.stack([np.arange(n), copies], axis=1))
-    sizes = np.bincount(parents, minlength=n)[parents]
-    gone = np.flatnonzero(keepers != np.arange(n))
-    alike = np.ones(n, np.float32)
-    alike[gone] = similarity(rows.minima, keepers[gone], gone)
-    alike[exact] = 1
+    exact[copied] = keepers[originals] == originals
+    keepers[copied], alike[copied] = keepers[originals], alike[originals]
+    sizes = _numbered(n)
+    np.take(np.bincount(parents, minlength=n).astype(sizes.dtype), parents, out=sizes)
     return Found(
         first=first,
         keepers=keepers,
@@ -330,15 +257,16 @@ def _resolved(rows: _Rows, copies: I64, shared: _Shared, least: int, first: int)
         sizes=sizes,
         exact=exact,
         similarity=alike,
-        templated=_templated(parents, sizes, keepers != np.arange(n), alike),
-        measured=np.asarray(rows.measured),
+        templated=_templated(parents, sizes, keepers != _numbered(n), alike),
+        measured=measured,
     )
 
 
-def _templated(parents: I64, sizes: I64, gone: Bools, similarity: F32) -> Bools:
+def _templated(parents: Numbers, sizes: Numbers, gone: Bools, similarity: F32) -> Bools:
     """bool[n]: rows of large clusters of which half the copies or more differ from their kept row in some part."""
     n = len(parents)
-    copies = np.bincount(parents, gone, minlength=n)
-    loose = np.bincount(parents, gone & (similarity < _CLOSE), minlength=n)
-    result: Bools = (sizes >= _LARGE) & (2 * loose >= np.maximum(copies, 1))[parents]
+    copies = np.bincount(parents[gone], minlength=n)
+    loose = np.bincount(parents[gone & (similarity < _CLOSE)], minlength=n)
+    loose *= 2
+    result: Bools = (sizes >= _LARGE) & ((loose >= copies) & (copies > 0))[parents]
     return result

@@ -48,7 +48,12 @@ class Duplicates:
     needs: ClassVar[tuple[str, ...]] = (SIGNAL,)
     schema: ClassVar[pa.Schema] = pa.schema(
         [
-            _field("cluster", pa.int64(), "Rows that are linked by likeness have one number; null for a row alone."),
+            _field(
+                "cluster",
+                pa.int64(),
+                "Rows that are linked by likeness have one number: the place in the corpus of the first of them, below "
+                "0 where a row of the reference is among them (-1 is its last row). Null for a row alone.",
+            ),
             _field("size", pa.int64(), "Rows of the cluster, those of the reference too."),
             _field("kept", pa.bool_(), "Whether the row stays when copies go."),
             _field("exact", pa.bool_(), "Whether the row goes, and its text is that of the kept row."),
@@ -129,12 +134,12 @@ class _Table:
         """Rows `start` to `stop` of the corpus, and whether each had anything to compare."""
         found = self.found
         rows = np.arange(start, stop) + found.first
-        keepers = found.keepers[rows]
+        keepers = found.keepers[rows].astype(np.int64)
         kept, alone = keepers == rows, found.sizes[rows] == 1
         shards, row_numbers = self._addresses(keepers)
         columns = [
-            pa.array(found.clusters[rows] - found.first, mask=alone),
-            pa.array(found.sizes[rows]),
+            pa.array(found.clusters[rows].astype(np.int64) - found.first, mask=alone),
+            pa.array(found.sizes[rows].astype(np.int64)),
             pa.array(kept),
             pa.array(found.exact[rows] & ~kept),
             pa.array(found.similarity[rows], mask=kept),

@@ -15,6 +15,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from audit.allocator import give_back
 from audit.findings import Findings, SignalRecord
 from audit.parts import ROWS_PER_GROUP, PartIdentity, PartWriter, part_path, read_identity
 from audit.signature import config_hash, signal_config
@@ -100,6 +101,8 @@ def run_stages(
         if not _whole(findings, stage, digest):
             commit(findings)
             shutil.rmtree(findings.directory / "findings" / stage.name, ignore_errors=True)
+            # A stage takes memory of its own, and what came before it needs none of its any more.
+            give_back()
             _write(findings, stage, digest, partial(advance, stage.name))
         record = SignalRecord(stage.name, stage.version, config, config_hash(settings))
         findings = dataclasses.replace(findings, signals=(*findings.signals, record))

@@ -32,7 +32,7 @@ ENTRY = np.dtype(
     ]
 )
 """One row: number of its source, words, hashes of skeleton and text, position in the corpus, diversity or NaN."""
-_BUCKET_BYTES = 64 << 20
+_BUCKET_BYTES = 4 << 20
 _MOST_FILES = 256
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 

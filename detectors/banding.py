@@ -11,12 +11,14 @@ import numpy.typing as npt
 
 from detectors.jit import bare, inlined, read_only
 
-__all__ = ["MOST_COMPARED", "band_keys", "flatten", "keep_in_order", "optimal_bands", "similarity"]
+__all__ = ["MOST_COMPARED", "band_keys", "flatten", "joined", "keep_in_order", "optimal_bands"]
 
 I64 = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
+F32 = npt.NDArray[np.float32]
 
 MOST_COMPARED = 1024
 """Kept rows of a bucket that a row is compared with, the latest ones; a bucket of more unlike rows is a template."""
@@ -78,22 +80,8 @@ def _agreeing(minima: U32, one: int, other: int) -> int:
     return found
 
 
-def similarity(minima: U32, one: I64, other: I64) -> npt.NDArray[np.float32]:
-    """float32[n]: estimated Jaccard similarity of the rows `one` and `other`, the share of minima that agree."""
-    found = np.empty(len(one), np.int64)
-    _compare(minima, one, other, found)
-    shares: npt.NDArray[np.float32] = (found / minima.shape[1]).astype(np.float32)
-    return shares
-
-
-@bare
-def _compare(minima: U32, one: I64, other: I64, found: I64) -> None:
-    for k in range(one.size):
-        found[k] = _agreeing(minima, one[k], other[k])
-
-
 @inlined
-def _root(parents: I64, row: int) -> int:
+def _root(parents: Numbers, row: int) -> int:
     while parents[row] != row:
         parents[row] = parents[parents[row]]
         row = parents[row]
@@ -101,23 +89,42 @@ def _root(parents: I64, row: int) -> int:
 
 
 @inlined
-def _join(parents: I64, one: int, other: int) -> None:
+def _join(parents: Numbers, one: int, other: int) -> None:
     one, other = _root(parents, one), _root(parents, other)
     parents[max(one, other)] = min(one, other)
+
+
+def joined(indptr: I64, buckets: I64, count: int) -> I64:
+    """int64[n]: the first of the rows that each hangs together with, by buckets that rows share.
+
+    Args:
+        indptr: int64[n + 1], spans of `buckets`.
+        buckets: int64, the buckets of each row.
+        count: number of buckets.
+    """
+    parents = np.arange(len(indptr) - 1)
+    _join_buckets(indptr, buckets, np.full(count, -1, np.int64), parents)
+    return parents
+
+
+@bare
+def _join_buckets(indptr: I64, buckets: I64, firsts: I64, parents: I64) -> None:
+    for row in range(parents.size):
+        for j in range(indptr[row], indptr[row + 1]):
+            if firsts[buckets[j]] < 0:
+                firsts[buckets[j]] = row
+            _join(parents, row, firsts[buckets[j]])
+    for row in range(parents.size):
+        parents[row] = parents[parents[row]]
 
 
 @bare
 def keep_in_order(
     minima: U32,
-    rows: I64,
-    indptr: I64,
-    buckets: I64,
-    least: int,
-    fixed: int,
-    keepers: I64,
-    parents: I64,
-    heads: I64,
-    entries: I64,
+    shared: tuple[I64, I64, I64],
+    limits: tuple[int, int],
+    found: tuple[Numbers, Numbers, F32],
+    links: tuple[I64, I64],
 ) -> None:
     """Decide row by row who is kept: a row goes when one that is kept already shares a bucket with it and is like it.
 
@@ -125,17 +132,20 @@ def keep_in_order(
     joins all rows that were found alike.
 
     Args:
-        minima: uint32[all rows, permutations].
-        rows: int64[n], rows that share a bucket with some other, in the order of keeping.
-        indptr: int64[n + 1], spans of `buckets`.
-        buckets: int64, the buckets of each row.
-        least: minima that must agree.
-        fixed: rows below this number are kept whatever they are like.
-        keepers: int64[all rows], each row its own at first; written is the row that is kept in its place.
-        parents: int64[all rows], each row its own at first; a forest of joined rows, see `flatten`.
-        heads: int64[number of buckets], -1 each: room for the rows kept in each bucket, as linked lists,
-        entries: int64[len(buckets), 2], and their links.
+        minima: uint32[n, permutations].
+        shared: `rows`, int64[n], that share a bucket with some other, in the order of keeping; `indptr`, int64[n + 1],
+            spans of `buckets`, int64, the buckets of each row.
+        limits: how many minima must agree, and below which number a row is kept whatever it is like.
+        found: `keepers`, int32 or int64[all rows], each row its own at first; written is the row that is kept in its
+            place. `parents`, the same, each row its own at first; a forest of joined rows, see `flatten`. `alike`,
+            float32[all rows]; written is the share of minima in which a row that goes agrees with its keeper.
+        links: `heads`, int64[number of buckets], -1 each: room for the rows kept in each bucket, as linked lists, and
+            their links, int64[len(buckets), 2].
     """
+    rows, indptr, buckets = shared
+    least, fixed = limits
+    keepers, parents, alike = found
+    heads, entries = links
     used = 0
     for k in range(rows.size):
         row = rows[k]
@@ -144,8 +154,8 @@ def keep_in_order(
             entry = heads[buckets[j]]
             steps = 0
             while entry >= 0 and steps < MOST_COMPARED:
-                candidate = entries[entry, 0]
-                agreeing = _agreeing(minima, candidate, row)
+                candidate = rows[entries[entry, 0]]
+                agreeing = _agreeing(minima, entries[entry, 0], k)
                 if agreeing >= least:
                     _join(parents, row, candidate)
                 if agreeing > best or (agreeing == best and candidate < keeper and keeper != row):
@@ -153,16 +163,16 @@ def keep_in_order(
                 entry = entries[entry, 1]
                 steps += 1
         if keeper != row and row >= fixed:
-            keepers[row] = keeper
+            keepers[row], alike[row] = keeper, best / minima.shape[1]
             continue
         for j in range(indptr[k], indptr[k + 1]):
-            entries[used, 0], entries[used, 1] = row, heads[buckets[j]]
+            entries[used, 0], entries[used, 1] = k, heads[buckets[j]]
             heads[buckets[j]] = used
             used += 1
 
 
 @bare
-def flatten(parents: I64, pairs: I64) -> None:
+def flatten(parents: Numbers, pairs: I64) -> None:
     """Join both rows of each of int64[n, 2] `pairs`, then make the least row of each set everyone's parent."""
     for k in range(pairs.shape[0]):
         _join(parents, pairs[k, 0], pairs[k, 1])

@@ -31,10 +31,10 @@ class Leakage:
 
     13 words as in Brown et al. 2020 (arXiv:2005.14165, appendix C) unless the index says otherwise for a benchmark, or
     `n` for all. A run of words that a document shares with an item counts when it has n words and holds an 8-gram that
-    is neither a stop-gram of the index nor the form of many items (`detectors.gram_table`). Every such run is found,
-    and none is counted by its hash alone (`detectors.overlap`). An item of 8 to n - 1 words counts where the document
-    has all of it; shorter items are never found. `overlap` is the share of tokens as in Dubey et al. 2024 (Llama 3,
-    arXiv:2407.21783, section 5.1.4), tokens being words.
+    is neither a stop-gram of the index nor the form of many items (`detectors.gram_table`) nor said eight times before
+    in the item. Every such run is found, and none is counted by its hash alone (`detectors.overlap`). An item of 8 to
+    n - 1 words counts where the document has all of it; shorter items are never found. `overlap` is the share of tokens
+    as in Dubey et al. 2024 (Llama 3, arXiv:2407.21783, section 5.1.4), tokens being words.
 
     Counts are 0 in documents that share nothing; `item`, `benchmark`, `start` and `end` are null there.
 
@@ -63,7 +63,7 @@ class Leakage:
     clean_flagged: int = 0
 
     name: ClassVar[str] = "leakage"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("text",)
     schema: ClassVar[pa.Schema] = pa.schema(
         [
@@ -119,13 +119,13 @@ class Leakage:
         """
         from detectors.answer_near import answers_near
         from detectors.benchmark_index import BenchmarkIndex
-        from detectors.overlap import OverlapFinder
+        from detectors.overlap_layout import lay_out
 
         if self.index and not self.index_digest:
             raise SignalError(f"leakage: index_digest of {self.index} is not set. Use pinned() before load().")
         index = BenchmarkIndex.from_bytes(self._file())
         self._check(index.digest)
-        finder = OverlapFinder.of(
+        finder = lay_out(
             index.words,
             index.offsets,
             index.n_words if self.n is None else self.n,

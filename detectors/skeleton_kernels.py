@@ -26,12 +26,15 @@ from detectors.line_kernels import (
 __all__ = [
     "COUNTS",
     "ELLIPSIS",
+    "KIND",
     "SLOT",
+    "STOP",
     "Listed",
     "Scratch",
     "Spans",
     "measure_documents",
     "room",
+    "trace_at",
     "trace_document",
     "trace_edges",
 ]
@@ -64,7 +67,8 @@ _LINES, _BULLETS, _NUMBERS, _HEADINGS, _TABLES, _CODE, _BOLD, _LABELS, _QUESTION
 
 SLOT, ELLIPSIS = np.uint64(0), np.uint64(1)
 """What stands for a run of other words, and for what is left out of the middle of a line."""
-_KIND, _STOP = np.uint64(256), np.uint64(512)
+KIND, STOP = np.uint64(256), np.uint64(512)
+"""The kind of a line, and a stop, are these plus its number."""
 _LOOKED, _ONE_IN, _SHORT = 32, 16, 3
 _NONE, _EVERY = np.uint64(0), np.uint64(0xFFFFFFFF)
 _BY_LENGTH = _NONE
@@ -128,10 +132,19 @@ def trace_document(
     text: Text, words: Spans, listed: Listed, shape: tuple[int, int, int], scratch: Scratch, counts: I32
 ) -> int:
     """Write the tokens of the first document's skeleton, and where they stand, into `scratch`; how many there are."""
+    return trace_at(text, words, listed, shape, scratch, counts, 0)
+
+
+@bare
+def trace_at(
+    text: Text, words: Spans, listed: Listed, shape: tuple[int, int, int], scratch: Scratch, counts: I32, document: int
+) -> int:
+    """The same for any document; lines are counted into its column of int32[10, n] `counts`."""
     data, offsets = text
-    first, end = words[0][0], words[0][1]
+    first, end = words[0][document], words[0][document + 1]
     kept = _languages(listed, words[3], first, end)
-    return _skeleton(data, offsets[0], offsets[1], words, (first, end), listed, kept, shape, scratch, counts, 0)
+    start, stop = offsets[document], offsets[document + 1]
+    return _skeleton(data, start, stop, words, (first, end), listed, kept, shape, scratch, counts, document)
 
 
 @bare
@@ -250,7 +263,7 @@ def _skeleton(
         before = kind
         elements += 1
         slot = np.uint64(used)
-        tokens[slot], token_starts[slot], token_ends[slot] = _KIND + np.uint64(kind), first, begin
+        tokens[slot], token_starts[slot], token_ends[slot] = KIND + np.uint64(kind), first, begin
         used += 1
         if kind <= QUOTE:
             while word < last_word and words[1][np.uint64(word)] < begin:
@@ -302,7 +315,7 @@ def _line(
             stop, width = stop_at(data, at, last)
             # A full stop within a number, an address or an abbreviation is none.
             if stop and not (width == 1 and inside and at + 1 == upto):
-                token = _STOP + np.uint64(stop)
+                token = STOP + np.uint64(stop)
                 if tokens[np.uint64(used - 1)] != token:
                     if used == limit:
                         return _ended(data, begin, last, words, word, last_word, listed, kept, scratch, used)
@@ -356,7 +369,7 @@ def _ended(
     while at < last:
         stop, width = stop_at(data, at, last)
         if stop:
-            token, start, stop_end = _STOP + np.uint64(stop), at, at + width
+            token, start, stop_end = STOP + np.uint64(stop), at, at + width
         at += width
     slot = np.uint64(used)
     tokens[slot], token_starts[slot], token_ends[slot] = ELLIPSIS, start, start

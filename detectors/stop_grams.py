@@ -5,7 +5,9 @@ older. What is learned is a set, so the order of documents and how they are spli
 
 A text that was taken for clean may hold an item all the same. Where more than half the 8-grams of an item stand in one
 document, and at least `LEAST_GRAMS` of them do, the item counts as found there: nothing that this item holds is learned
-from that document, none of its 8-grams is a stop-gram of its own, and the caller is told.
+from that document, none of its 8-grams is a stop-gram of its own, and the caller is told. An 8-gram that stands in more
+than a thousand places of items is the form of a benchmark and tells none of them: it counts for no item, and is a
+stop-gram wherever clean text has it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from detectors.jit import bare, read_only
 from detectors.ngrams import ngram_hash, power, prefix_hashes
 from detectors.words import Words
 
-__all__ = ["LEAST_GRAMS", "StopGrams"]
+__all__ = ["LEAST_GRAMS", "MOST_PLACES", "StopGrams"]
 
 U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
@@ -30,6 +32,8 @@ Bools = npt.NDArray[np.bool_]
 
 LEAST_GRAMS = 6
 """8-grams of a run of 13 words: of a shorter item any phrase that people use is more than half."""
+MOST_PLACES = 1 << 10
+"""Places in items beyond which an 8-gram is form."""
 _MOST_PAIRS = 1 << 12  # documents with items that one call reports
 
 
@@ -77,7 +81,10 @@ class StopGrams:
         bitmap = np.zeros(1 << max(bits + 4 - 6, 4), np.uint64)
         low = distinct & np.uint64(bitmap.size * 64 - 1)
         np.bitwise_or.at(bitmap, (low >> np.uint64(6)).astype(np.int64), np.uint64(1) << (low & np.uint64(63)))
-        sizes = np.maximum(np.diff(offsets) - (GRAM_WORDS - 1), 0).astype(np.int32)
+        grams, items = len(distinct), len(offsets) - 1
+        places = np.bincount(self._gram, minlength=grams)
+        told = (places <= MOST_PLACES)[self._gram]
+        sizes = np.bincount(self._owners[told], minlength=items).astype(np.int32)
         self._grams = _Grams(
             read_only(distinct),
             read_only(np.searchsorted(tops, np.arange((1 << bits) + 1))),
@@ -85,11 +92,10 @@ class StopGrams:
             read_only(bitmap),
             read_only(words),
             read_only(self._places[first]),
-            read_only(np.cumsum(np.r_[0, np.bincount(self._gram, minlength=len(distinct))])),
-            read_only(self._owners[order]),
+            read_only(np.cumsum(np.r_[0, np.where(places <= MOST_PLACES, places, 0)])),
+            read_only(self._owners[order][told[order]]),
             read_only(sizes),
         )
-        grams, items = len(distinct), len(offsets) - 1
         self._state = _State(
             np.zeros(grams, np.uint8),
             np.zeros(items, np.uint8),

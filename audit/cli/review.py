@@ -86,7 +86,8 @@ def _described(pair: Pair, at: int, total: int, width: int, session: Session) ->
 
     exact = "" if pair.jaccard is None else f"  exact Jaccard {pair.jaccard:.3f}"
     half = (width - 3) // 2
-    heads = [f"{side.shard} row {side.row} ({what})" for side, what in ((pair.left, "goes"), (pair.right, "stays"))]
+    stays = "of the reference, stays" if pair.values.get("in_reference") else "stays"
+    heads = [f"{side.shard} row {side.row} ({what})" for side, what in ((pair.left, "goes"), (pair.right, stays))]
     yield " | ".join(printable(head)[:half].ljust(half) for head in heads) + exact
     for left, right in _columns(runs_of(pair.left.text, pair.right.text), half):
         yield f"{_painted(left, half, session)} | {_painted(right, half, session)}".rstrip()

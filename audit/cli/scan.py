@@ -87,8 +87,12 @@ def command(
             found = estimate(paths, config)
         session.result(_describe_estimate(found))
         return
+    from audit.reused import forgotten_reference, refuse_unmet
     from audit.scan import Progress, scan
 
+    if chosen["stages"] is not None:
+        refuse_unmet(config, directory, fresh=fresh)
+    forgotten = None if fresh else forgotten_reference(config, directory)
     with session.progress("scan") as bar:
 
         def show(progress: Progress) -> None:
@@ -107,6 +111,18 @@ def command(
     if result.skipped:
         names = ", ".join(result.skipped[:3]) + (", ..." if len(result.skipped) > 3 else "")
         session.note(f"passed over {_count(len(result.skipped), 'file')} of no known format: {names}")
+    if forgotten is not None:
+        session.warn(
+            f"{directory}: was scanned with --reference {forgotten}, and now without one: copies of its rows are no "
+            "longer reported. Name it again to have them."
+        )
+    absent = set(config.scan.stages) - {signal.name for signal in result.findings.measured}
+    if chosen["stages"] is not None and absent:
+        names = " and ".join(sorted(absent))
+        session.warn(
+            f"--stages {names}: did not run, for what was measured does not fit. foxing signals says what it reads; "
+            "duplicates needs whole signatures (near_dup with bits = 0)."
+        )
     for uri in result.gone:
         session.warn(f"{uri}: is gone from the folder that was scanned again, and so from this audit.")
     for failed in result.findings.failed:

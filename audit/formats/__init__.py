@@ -30,6 +30,7 @@ __all__ = [
 
 FORMATS: Final = "foxing.formats"
 _LONG = 60
+_IN_REFERENCE, _KEEPER = "duplicates.in_reference", "duplicates.keeper_row="
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 
 
@@ -101,11 +102,18 @@ def interval(found: Interval | None) -> str:
 
 
 def row_values(values: object) -> str:
-    """What a rule read on one row: `ai_text.p_human=0.0004`."""
+    """What a rule read on one row: `ai_text.p_human=0.0004`.
+
+    Of a kept row that is one of the reference: `duplicates.keeper_row=7 (of the reference)`.
+    """
     assert isinstance(values, dict)
-    pieces = (
-        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in values.items()
-    )
+    pieces = [
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in values.items()
+        if name != _IN_REFERENCE
+    ]
+    if values.get(_IN_REFERENCE):
+        pieces = [f"{piece} (of the reference)" if piece.startswith(_KEEPER) else piece for piece in pieces]
     return plain(" ".join(pieces))
 
 

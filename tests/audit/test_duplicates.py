@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit import stages
+from audit import duplicate_search, signature_rows, stages
 from audit.assess import assess
 from audit.config import Config, ScanConfig
 from audit.duplicate_search import find_duplicates
@@ -111,6 +111,8 @@ def test_rows_of_a_reference_stay_and_are_named(tmp_path: Path) -> None:
     assert found["in_reference"].to_list()[4:] == [True, False]
     assert (found["keeper_shard"][4], found["keeper_row"][4]) == ("old", 2)
     assert (found["keeper_shard"][5], found["keeper_row"][5]) == ("new", 1)
+    # Rows of the reference count back from -1: row 2 of its six is the fourth from its end.
+    assert found["cluster"].to_list() == [None, 1, None, None, -4, 1]
 
 
 def test_a_reference_of_other_settings_is_refused(tmp_path: Path) -> None:
@@ -247,3 +249,19 @@ def test_the_search_reports_every_row_that_it_read(tmp_path: Path) -> None:
         findings, None, threshold=settings_.threshold, keep=settings_.keep, work=tmp_path, advance=seen.append
     )
     assert sum(seen) == 20
+
+
+def test_how_much_is_looked_at_at_once_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [" ".join(edited(words(i % 9, 120), (0.0, 0.005, 0.02)[i % 3], i % 13)) for i in range(80)]
+    findings = scanned(tmp_path, texts)
+
+    def found() -> dict[str, object]:
+        result = find_duplicates(findings, None, threshold=0.8, keep=("long", "first"), work=tmp_path)
+        return {name: np.asarray(value).tolist() for name, value in vars(result).items()}
+
+    at_once = found()
+    assert len(set(np.asarray(at_once["keepers"]).tolist())) < 60
+    monkeypatch.setattr(duplicate_search, "_COMPARED_ROWS", 2)
+    monkeypatch.setattr(duplicate_search, "_SORTED_ROWS", 3)
+    monkeypatch.setattr(signature_rows, "_BUCKET_BYTES", 1024)
+    assert found() == at_once

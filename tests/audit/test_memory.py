@@ -21,6 +21,51 @@ scan([sys.argv[1]], sys.argv[2], Config(scan=ScanConfig(workers=1)))
 print(next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
+SEARCH = """
+import sys
+from pathlib import Path
+import numpy as np
+import pyarrow as pa
+from audit.duplicate_search import find_duplicates
+from audit.findings import Findings, ShardRecord, SignalRecord
+from audit.parts import PartIdentity, PartWriter, part_path
+from detectors.near_dup import NearDup
+
+def findings(folder, rows):
+    random, signal = np.random.default_rng(7), NearDup()
+    minima = random.integers(0, 2**32, (rows, 128), np.uint32)
+    minima[-rows // 20 :, 8:] = minima[: len(minima[-rows // 20 :]), 8:]
+    exact = np.arange(rows).astype(np.uint64) // np.uint64(3)
+    minima[1::3] = minima[0::3][: len(minima[1::3])]
+    path = part_path(folder, signal.name, "made", 0)
+    writer = PartWriter(path, PartIdentity(signal.name, 1, {}, 0, "text(text)", "", 0, rows), signal.schema)
+    for at in range(0, rows, 16384):
+        some = minima[at : at + 16384]
+        hashes = pa.FixedSizeBinaryArray.from_buffers(pa.binary(512), len(some), [None, pa.py_buffer(some.tobytes())])
+        columns = [hashes, pa.array(np.full(len(some), 500, np.int32)), pa.array(exact[at : at + 16384])]
+        writer.write(pa.record_batch(columns, schema=signal.schema), pa.array(np.ones(len(some), np.bool_)), None)
+    writer.close()
+    shard = ShardRecord("made", "made", "parquet", rows, 0, "", "text(text)", {}, (0,))
+    config = {"permutations": 128, "shingle_words": 5, "bits": 0, "scheme": "datasketch.affine32"}
+    return Findings(folder, (shard,), (), (SignalRecord(signal.name, 1, config, "made"),), 0, None)
+
+def search(folder, rows):
+    folder.mkdir(exist_ok=True)
+    found = find_duplicates(findings(folder, rows), None, threshold=0.8, keep=("first",), work=folder)
+    return int((found.keepers != np.arange(rows)).sum())
+
+def resident(name):
+    return next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith(name))
+
+folder, rows = Path(sys.argv[1]), int(sys.argv[2])
+search(folder / "small", 1000)
+made = findings(folder, rows)
+open("/proc/self/clear_refs", "w").write("5")
+before = resident("VmRSS")
+found = find_duplicates(made, None, threshold=0.8, keep=("first",), work=folder)
+print(resident("VmHWM") - before, int((found.keepers != np.arange(rows)).sum()))
+"""
+
 
 def one_row_group(path: Path, megabytes: int) -> Path:
     """Incompressible text in a single row group."""
@@ -57,3 +102,15 @@ def test_a_long_document_needs_little_more_than_what_reading_it_takes(tmp_path: 
     small = peak_mb(one_document(tmp_path / "small.parquet", 3), tmp_path / "a")
     large = peak_mb(one_document(tmp_path / "large.parquet", 60), tmp_path / "b")
     assert large - small < 220, f"{small} MB resident for 3 MB in one document, {large} MB for 60 MB"
+
+
+def test_a_search_for_duplicates_holds_no_more_than_a_part_of_the_signatures(tmp_path: Path) -> None:
+    rows = 300_000
+    done = subprocess.run(
+        [sys.executable, "-c", SEARCH, tmp_path, str(rows)], capture_output=True, text=True, check=True
+    )
+    grown, gone = map(int, done.stdout.split())
+    # A third of the rows are copies of the row before; of the others one in twenty is like a row of the beginning.
+    assert gone > 0.36 * rows
+    signatures = rows * 512 // 1_000_000
+    assert grown < 0.6 * signatures, f"{grown} MB more resident for {signatures} MB of signatures"

@@ -1,136 +1,73 @@
-"""Cost of finding duplicates at 1, 3 and 10 million signatures: `python -m tests.bench.duplicates --millions 1,3,10`.
+"""How well duplicates are found, and at what cost.
 
-Signatures are made up, as findings on disk: nine in ten stand alone, the others are near copies of an earlier row in
-groups whose sizes fall off as a power law. `audit.duplicate_search.find_duplicates` is measured, reading included.
+    python -m tests.bench.duplicates [--millions 1,3,10] [--no-truth] [--no-peers] [--dry] [--out FOLDER]
+
+Copies of known likeness are planted in human text and looked for by foxing, datasketch and text-dedup
+(`tests.bench.duplicate_truth`, `tests.bench.duplicate_peers`); the search alone is measured on made-up signatures
+(`tests.bench.duplicate_cost`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import resource
-import shutil
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import pyarrow as pa
+import polars as pl
 
-from audit.duplicate_search import find_duplicates
-from audit.duplicates import Duplicates
-from audit.findings import Findings, ShardRecord, SignalRecord
-from audit.parts import PartIdentity, PartWriter, part_path
-from detectors.near_dup import NearDup
-from tests.bench.machine import machine
+from audit.findings import Findings
+from detectors.banding import optimal_bands
+from tests.bench import corpora, report
+from tests.bench.duplicate_cost import costs
+from tests.bench.duplicate_peers import by_datasketch, by_text_dedup
+from tests.bench.duplicate_truth import PERMUTATIONS, THRESHOLD, found_rows, measured, minima_of
+from tests.bench.machine import PACKAGES, machine
 
-ROWS = 16_384
-PERMUTATIONS = 128
-COPIES = 0.1
-RESULTS = Path(__file__).parent / "results"
+SCHEMA = "foxing-bench-duplicates"
 
 
-def make_findings(folder: Path, rows: int, seed: int = 17) -> tuple[Findings, int]:
-    """Findings of `near_dup` over one made-up shard, and how many of its rows are near copies of an earlier one."""
-    random = np.random.default_rng(seed)
-    signal = NearDup()
-    path = part_path(folder, signal.name, "made_up", 0)
-    writer = PartWriter(path, PartIdentity(signal.name, 1, {}, seed, "text(text)", "made up", 0, rows), signal.schema)
-    originals = random.integers(0, 2**32, (4096, PERMUTATIONS), np.uint32)
-    planted = 0
-    for start in range(0, rows, ROWS):
-        count = min(ROWS, rows - start)
-        minima = random.integers(0, 2**32, (count, PERMUTATIONS), np.uint32)
-        copied = np.flatnonzero(random.random(count) < COPIES)
-        planted += len(copied)
-        minima[copied] = originals[(random.pareto(1.0, len(copied)) * 8).astype(np.int64) % len(originals)]
-        changed = random.random((len(copied), PERMUTATIONS)) < 0.05
-        minima[copied] = np.where(changed, random.integers(0, 2**32, changed.shape, np.uint32), minima[copied])
-        hashes = pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(4 * PERMUTATIONS), count, [None, pa.py_buffer(minima.astype("<u4"))]
-        )
-        exact = pa.array(random.integers(0, 2**63, count).astype(np.uint64))
-        batch = pa.record_batch([hashes, pa.array(np.full(count, 500, np.int32)), exact], schema=signal.schema)
-        writer.write(batch, pa.array(np.ones(count, np.bool_)), None)
-    writer.close()
-    config = {"permutations": PERMUTATIONS, "shingle_words": 5, "bits": 0, "scheme": "datasketch.affine32"}
-    shard = ShardRecord("made_up", "made_up", "parquet", rows, 0, "made up", "text(text)", {}, (0,))
-    record = SignalRecord(signal.name, 1, config, "made up")
-    return Findings(folder, (shard,), (), (record,), seed, None), planted
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Plant, search, compare, measure, store."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--millions", default="1,3,10", help="signatures to search, comma-separated; '' is none")
+    parser.add_argument("--no-truth", action="store_true", help="plant no copies")
+    parser.add_argument("--no-peers", action="store_true", help="leave datasketch and text-dedup out")
+    parser.add_argument("--out", default=str(report.RESULTS), help="folder of results")
+    parser.add_argument("--dry", action="store_true", help="store nothing")
+    asked = parser.parse_args(arguments)
+    result: dict[str, Any] = {"schema": SCHEMA, "version": 1, **machine((*PACKAGES, "datasketch"))}
+    human = corpora.web()
+    if human is None and not asked.no_truth:
+        print(f"SKIPPED: no human text in {corpora.data_folder()}. Set FOXING_DATA.", file=sys.stderr)
+        return 0
+    if human is not None and not asked.no_truth:
+        with tempfile.TemporaryDirectory(prefix="foxing-bench-") as folder:
+            result |= truth(pl.read_parquet(human)["text"].to_list(), Path(folder), peers=not asked.no_peers)
+    sizes = [float(size) for size in asked.millions.split(",") if size]
+    if sizes:
+        costs([0.01])  # compiles the kernels
+        result["sizes"] = costs(sizes)
+    print(json.dumps(report.rounded(result), indent=1))
+    if not asked.dry:
+        print(f"stored in {report.save(result, 'duplicates', Path(asked.out))}", file=sys.stderr)
+    return 0
 
 
-def _measure(folder: Path, rows: int, planted: int, connection: object) -> None:
-    findings = Findings(**json_findings(folder, rows))
-    settings = Duplicates()
-    began, wall = time.process_time(), time.monotonic()
-    found = find_duplicates(findings, None, threshold=settings.threshold, keep=settings.keep, work=folder)
-    cpu, wall = time.process_time() - began, time.monotonic() - wall
-    gone = int((found.keepers != np.arange(rows)).sum())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    connection.send(  # type: ignore[attr-defined]
-        {
-            "rows": rows,
-            "cpu_s": round(cpu, 2),
-            "wall_s": round(wall, 2),
-            "us_a_row": round(1e6 * cpu / rows, 2),
-            "resident_mb": round(peak),
-            "anonymous_mb": round(_anonymous_mb()),
-            "planted": planted,
-            "gone": gone,
-        }
-    )
-
-
-def _anonymous_mb() -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) / 1024
-    return float("nan")
-
-
-def json_findings(folder: Path, rows: int) -> dict[str, object]:
-    """The fields of the findings that `make_findings` left in a folder."""
-    config = {"permutations": PERMUTATIONS, "shingle_words": 5, "bits": 0, "scheme": "datasketch.affine32"}
-    shard = ShardRecord("made_up", "made_up", "parquet", rows, 0, "made up", "text(text)", {}, (0,))
-    record = SignalRecord("near_dup", 1, config, "made up")
-    return {"directory": folder, "shards": (shard,), "failed": (), "signals": (record,), "seed": 17, "by": None}
-
-
-def run(millions: list[float]) -> list[dict[str, object]]:
-    """One measurement a size, each in a process of its own."""
-    results = []
-    context = multiprocessing.get_context("spawn")
-    for size in millions:
-        rows = int(size * 1e6)
-        folder = Path(tempfile.mkdtemp(prefix="foxing-bench-"))
-        try:
-            _, planted = make_findings(folder, rows)
-            receiver, sender = context.Pipe()
-            worker = context.Process(target=_measure, args=(folder, rows, planted, sender))
-            worker.start()
-            result = receiver.recv()
-            worker.join()
-        finally:
-            shutil.rmtree(folder)
-        sys.stderr.write(f"{json.dumps(result)}\n")
-        results.append(result)
-    return results
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--millions", default="1,3,10", help="sizes, comma-separated")
-    parser.add_argument(
-        "-o", "--output", type=Path, help="JSON file; default: tests/bench/results/duplicates-DATE.json"
-    )
-    options = parser.parse_args()
-    run([0.01])  # compiles the kernels
-    report = {"machine": machine(), "sizes": run([float(size) for size in options.millions.split(",")])}
-    path = options.output or RESULTS / f"duplicates-{time.strftime('%Y-%m-%d')}.json"
-    path.write_text(json.dumps(report, indent=1) + "\n")
+def truth(texts: list[str], scratch: Path, *, peers: bool) -> dict[str, Any]:
+    """Planted copies, and what other tools find in the same rows."""
+    result: dict[str, Any] = {"truth": measured(texts, scratch)}
+    if peers:
+        rows = scratch / "planted.parquet"
+        found, planted = found_rows(Findings.open(scratch / "audit")), pl.read_parquet(rows)["text"].to_list()
+        bands = optimal_bands(THRESHOLD, PERMUTATIONS)
+        result["datasketch"] = by_datasketch(minima_of(planted), found, bands, THRESHOLD)
+        result["text-dedup"] = by_text_dedup(rows, found, THRESHOLD, scratch)
+    return result
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

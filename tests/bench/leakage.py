@@ -1,11 +1,11 @@
 """How well planted benchmark items are found, and how often human text is flagged for one.
 
-    python -m tests.bench.leakage [--dry] [--out FOLDER]
+    python -m tests.bench.leakage [--no-peers] [--dry] [--out FOLDER]
 
 300 items are put into human documents: whole, as the question alone, cut in two, and with a tenth or a fifth of their
 words replaced by other words. An edited item can be found only where enough words in a row are left: `reach` is the
 share of planted items that still hold a run of n words of the item (all of a shorter item), which no search for
-n-grams can beat.
+n-grams can beat. Unless told otherwise, decon looks through the same rows (`tests.bench.leakage_peers`).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from detectors.benchmark_index import BenchmarkIndex
 from detectors.documents import Documents
 from tests.bench import corpora, report
 from tests.bench.detector_stats import Rate
+from tests.bench.leakage_peers import by_decon
 from tests.bench.machine import machine
 
 SCHEMA = "foxing-bench-leakage"
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Plant, scan, count, print, store."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", default=str(report.RESULTS), help="folder of results")
+    parser.add_argument("--no-peers", action="store_true", help="leave decon out")
     parser.add_argument("--dry", action="store_true", help="store nothing")
     asked = parser.parse_args(arguments)
     human = corpora.web()
@@ -62,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="foxing-bench-") as folder:
         result = {"schema": SCHEMA, "version": 1, **machine(), **measured(human, benchmarks, Path(folder))}
+        if not asked.no_peers:
+            items = read_items([str(benchmarks)])
+            texts = pl.read_parquet(human)["text"].to_list()
+            result["decon"] = by_decon(items, plant(items, texts), texts, Path(folder))
     print(_text(result))
     if not asked.dry:
         print(f"\nstored in {report.save(result, 'leakage', Path(asked.out))}")

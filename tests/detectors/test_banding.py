@@ -11,7 +11,7 @@ from datasketch.lsh import _optimal_param
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.banding import band_keys, flatten, keep_in_order, optimal_bands, similarity
+from detectors.banding import band_keys, flatten, joined, keep_in_order, optimal_bands
 
 PERMUTATIONS = 32
 
@@ -58,22 +58,26 @@ def test_candidates_are_those_of_datasketch() -> None:
         assert ours == set(lsh.query(minhash))
 
 
-@given(minima=some_signatures)
-def test_similarity_is_the_share_of_equal_minima(minima: np.ndarray) -> None:
-    pairs = np.array(list(itertools.product(range(len(minima)), repeat=2)))
-    found = similarity(minima, pairs[:, 0], pairs[:, 1])
-    assert np.allclose(found, (minima[pairs[:, 0]] == minima[pairs[:, 1]]).mean(axis=1))
+def decided(minima: np.ndarray, least: int, fixed: int = 0) -> tuple[list[int], np.ndarray]:
+    """Keepers, and shares of minima that agree with them, where all rows share one bucket."""
+    n = len(minima)
+    keepers, parents, alike = np.arange(n), np.arange(n), np.ones(n, np.float32)
+    heads, entries = np.full(1, -1, np.int64), np.empty((n, 2), np.int64)
+    shared = np.arange(n), np.arange(n + 1), np.zeros(n, np.int64)
+    keep_in_order(minima, shared, (least, fixed), (keepers, parents, alike), (heads, entries))
+    return keepers.tolist(), alike
 
 
 def kept(minima: np.ndarray, least: int, fixed: int = 0) -> list[int]:
-    """Keepers where all rows share one bucket."""
-    n = len(minima)
-    keepers, parents = np.arange(n), np.arange(n)
-    heads, entries = np.full(1, -1, np.int64), np.empty((n, 2), np.int64)
-    keep_in_order(
-        minima, np.arange(n), np.arange(n + 1), np.zeros(n, np.int64), least, fixed, keepers, parents, heads, entries
-    )
-    return keepers.tolist()
+    return decided(minima, least, fixed)[0]
+
+
+@given(minima=some_signatures, least=st.integers(1, PERMUTATIONS))
+def test_similarity_is_the_share_of_minima_equal_to_those_of_the_row_that_is_kept(
+    minima: np.ndarray, least: int
+) -> None:
+    keepers, alike = decided(minima, least)
+    assert np.allclose(alike, (minima == minima[keepers]).mean(axis=1))
 
 
 def test_copies_go_for_the_one_that_comes_first() -> None:
@@ -106,3 +110,16 @@ def test_sets_are_those_that_pairs_connect(edges: list[tuple[int, int]]) -> None
         for member in joined:
             groups[member] = joined
     assert parents.tolist() == [min(groups[i]) for i in range(15)]
+
+
+@given(rows=st.lists(st.sets(st.integers(0, 9), max_size=4), max_size=12))
+def test_rows_hang_together_through_the_buckets_that_they_share(rows: list[set[int]]) -> None:
+    indptr = np.cumsum([0, *map(len, rows)])
+    buckets = np.array([bucket for row in rows for bucket in sorted(row)], np.int64)
+    found = joined(indptr, buckets, 10).tolist()
+    for i, row in enumerate(rows):
+        together, names = {i}, set(row)
+        for _ in rows:
+            together |= {j for j, other in enumerate(rows) if other & names}
+            names |= {name for j in together for name in rows[j]}
+        assert found[i] == min(together)

@@ -19,9 +19,10 @@ from detectors.benchmark_index import BenchmarkIndex, FalseFlags, header, stored
 from detectors.conformance import awkward_documents, check_signal
 from detectors.documents import Documents
 from detectors.errors import ConfigError, SignalError
+from detectors.gram_table import MOST_ITEMS
 from detectors.jit import read_only
 from detectors.leakage import Leakage
-from detectors.overlap import OverlapFinder
+from detectors.overlap_layout import lay_out
 from detectors.protocols import Device, Piecewise
 from detectors.stop_grams import StopGrams
 
@@ -99,7 +100,7 @@ def by_sets(document: list[int], items: list[list[int]], n: int) -> tuple[int, .
 def check_against_sets(documents: list[list[int]], items: list[list[int]], n: int) -> None:
     index = index_of([text_of(item) for item in items])
     words = Documents.from_texts([text_of(document) for document in documents]).words
-    found = OverlapFinder.of(index.words, index.offsets, n).find(words)
+    found = lay_out(index.words, index.offsets, n, most=(MOST_ITEMS, 1 << 30)).find(words)
     for i, document in enumerate(documents):
         expected = by_sets(document, items, n)
         passage = int(found.passage[i] - words.doc_offsets[i]) if expected[2] >= 0 else 0
@@ -139,7 +140,7 @@ def test_a_shared_13_gram_is_found_at_every_alignment(before: int, after: int, s
     check_against_sets([document, document[:-1], document[1:]], [item], 13)
     index = index_of([text_of(item)])
     words = Documents.from_texts([text_of(document)]).words
-    found = OverlapFinder.of(index.words, index.offsets, 13).find(words)
+    found = lay_out(index.words, index.offsets, 13).find(words)
     assert (found.covered[0], found.hits[0], found.passage[0]) == (13, 1, before)
 
 
@@ -161,7 +162,7 @@ def test_an_item_and_a_document_of_one_word_again_and_again() -> None:
     # Every 8-gram of the document is in 2000 places: it must not be extended anew from each of them.
     index = index_of(["again " * 2000, "again and " * 1000])
     words = Documents.from_texts(["again " * 2000, "and again " * 1500]).words
-    found = OverlapFinder.of(index.words, index.offsets, 13).find(words)
+    found = lay_out(index.words, index.offsets, 13).find(words)
     assert found.covered.tolist() == [2000, 3000]
     assert found.item_covered.tolist() == [2000, 2000]
     assert found.passage_words.tolist() == [2000, 2000]
@@ -182,7 +183,7 @@ def test_documents_longer_than_a_chunk() -> None:
 Grams = set[tuple[int, ...]]
 
 
-def kept_places(items: list[list[int]], n: list[int], stops: Grams, most: int) -> list[set[int]]:
+def kept_places(items: list[list[int]], n: list[int], stops: Grams, most: int, places: int) -> list[set[int]]:
     """Where each item's kept 8-grams begin: of long and of other items apart, as these are looked up apart."""
     kept: list[set[int]] = [set() for _ in items]
     for looked_up in (True, False):
@@ -194,7 +195,8 @@ def kept_places(items: list[list[int]], n: list[int], stops: Grams, most: int) -
                     known = holders.setdefault(gram, [])
                     if number not in known:
                         known.append(number)
-                    if gram not in stops and known.index(number) < most:
+                    before = sum(item[start : start + 8] == list(gram) for start in range(at))
+                    if gram not in stops and known.index(number) < most and before < places:
                         kept[number].add(at)
     return kept
 
@@ -224,7 +226,7 @@ def test_exactly_the_runs_that_hold_a_kept_8_gram_count(
     documents, items = texts
     items = items + items[:2]  # 8-grams of several items, whatever was drawn
     n = data.draw(st.lists(st.sampled_from([8, 13, 20]), min_size=len(items), max_size=len(items)))
-    most = data.draw(st.integers(1, 4))
+    most, places = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 4))
     grams = sorted({tuple(item[at : at + 8]) for item in items for at in range(len(item) - 7)})
     stops = set(data.draw(st.lists(st.sampled_from(grams), unique=True))) if grams else set()
     words = Documents.from_texts([text_of(item) for item in items]).words
@@ -232,11 +234,9 @@ def test_exactly_the_runs_that_hold_a_kept_8_gram_count(
     for number, item in enumerate(items):
         for at in range(len(item) - 7):
             stopped[words.doc_offsets[number] + at] = tuple(item[at : at + 8]) in stops
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("detectors.gram_table.MOST_ITEMS", most)
-        finder = OverlapFinder.of(words.hashes, words.doc_offsets, n, stopped=stopped)
+    finder = lay_out(words.hashes, words.doc_offsets, n, stopped=stopped, most=(most, places))
     found = finder.find(Documents.from_texts([text_of(document) for document in documents]).words)
-    kept = kept_places(items, n, stops, most)
+    kept = kept_places(items, n, stops, most, places)
     for i, document in enumerate(documents):
         shared = [
             covered_by_runs(document, item, min(n[k], len(item)), kept[k]) if len(item) >= 8 else (set(), set())
@@ -253,7 +253,7 @@ def test_a_passage_of_stop_grams_alone_does_not_count_at_any_alignment() -> None
     words = Documents.from_texts([text_of(item)]).words
     stopped = np.zeros(60, np.bool_)
     stopped[10:30] = True
-    finder = OverlapFinder.of(words.hashes, words.doc_offsets, 13, stopped=stopped)
+    finder = lay_out(words.hashes, words.doc_offsets, 13, stopped=stopped)
     for before in range(7):
         lead = list(range(-1, -1 - before, -1))
         texts = [text_of(lead + item[10:37]), text_of(lead + item[10:38]), text_of(lead + item[9:37])]
@@ -265,7 +265,7 @@ def test_an_8_gram_of_thousands_of_items_costs_no_more_than_one_of_64() -> None:
     form = list(range(20))
     items = [[*form, 1000 + i] for i in range(3000)] + [[5000, *form]]
     words = Documents.from_texts([text_of(item) for item in items]).words
-    finder = OverlapFinder.of(words.hashes, words.doc_offsets, 13)
+    finder = lay_out(words.hashes, words.doc_offsets, 13)
     for table in (finder.sparse, finder.dense):
         assert np.unique(table.tags, return_counts=True)[1].max(initial=0) <= 65
     found = finder.find(Documents.from_texts([text_of(form), text_of(items[2000]), text_of(items[-1])]).words)
@@ -274,10 +274,29 @@ def test_an_8_gram_of_thousands_of_items_costs_no_more_than_one_of_64() -> None:
     assert found.item.tolist() == [0, 2000, 3000]
 
 
+def test_one_word_again_and_again_costs_no_more_in_long_items() -> None:
+    def followed(size: int) -> int:
+        words = Documents.from_texts(["again " * size for _ in range(100)]).words
+        finder = lay_out(words.hashes, words.doc_offsets, 13)
+        return max(int(np.diff(table.directory).max()) for table in (finder.sparse, finder.dense))
+
+    assert followed(400) == followed(40) <= 64 * 8 + 1
+
+
+def test_the_rest_of_a_repetitive_item_is_found_by_its_first_places() -> None:
+    item = [0] * 60 + list(range(1, 20)) + [0] * 60
+    words = Documents.from_texts([text_of(item)]).words
+    finder = lay_out(words.hashes, words.doc_offsets, 13)
+    documents = [item, item[40:90], item[:70], [0] * 500, [*item[:60], 99, *item[60:]]]
+    found = finder.find(Documents.from_texts([text_of(document) for document in documents]).words)
+    assert found.covered.tolist() == [139, 50, 70, 500, 139]
+    assert found.item_covered.tolist() == [139, 77, 70, 60, 139]
+
+
 def test_items_of_one_index_have_their_own_n() -> None:
     items = [list(range(30)), list(range(100, 130)), list(range(200, 210))]
     words = Documents.from_texts([text_of(item) for item in items]).words
-    finder = OverlapFinder.of(words.hashes, words.doc_offsets, [13, 8, 8])
+    finder = lay_out(words.hashes, words.doc_offsets, [13, 8, 8])
     documents = [items[0][3:15], items[0][3:16], items[1][3:10], items[1][3:11], items[2][1:9], items[2][1:8]]
     found = finder.find(Documents.from_texts([text_of(document) for document in documents]).words)
     assert found.covered.tolist() == [0, 13, 0, 8, 8, 0]
@@ -316,6 +335,17 @@ def test_an_item_that_stands_in_clean_text_is_named_and_not_stopped() -> None:
     # What others say as well is a stop-gram of other items, and the item stays whole.
     stops, pairs = learned(items, [list(range(14)), list(range(3, 11))])
     assert (stops, pairs) == ({(1, 20)}, [(0, 0)])
+
+
+def test_what_a_thousand_items_have_in_common_tells_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    form = list(range(30))
+    items = [[*form, *range(100 * number, 100 * number + 20)] for number in range(1, 6)]
+    monkeypatch.setattr("detectors.stop_grams.MOST_PLACES", 4)
+    found, pairs = learned(items, [form, items[0][:40], items[1]])
+    # The form is a stop-gram of every item but the one that stands in the text; half of what is left is an item.
+    assert pairs == [(2, 1)]
+    shared = {(item, place) for item in (0, 2, 3, 4) for place in range(23)}
+    assert found == shared | {(0, place) for place in range(23, 33)}
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -369,7 +399,7 @@ def test_question_and_answer_are_parts_of_the_item() -> None:
 def test_no_hit_rests_on_a_hash_alone() -> None:
     # An index whose entries say that they are the document's, over other words.
     document = Documents.from_texts([text_of(list(range(30)))]).words
-    same = OverlapFinder.of(document.hashes, document.doc_offsets, 13)
+    same = lay_out(document.hashes, document.doc_offsets, 13)
     other = replace(same, items=same.items._replace(words=read_only(same.items.words ^ np.uint64(1))))
     assert same.find(document).covered[0] == 30
     assert other.find(document).covered[0] == 0
@@ -377,7 +407,7 @@ def test_no_hit_rests_on_a_hash_alone() -> None:
 
 def test_a_search_leaves_nothing_behind_for_the_next() -> None:
     index = index_of([text_of(list(range(40))), text_of(list(range(30, 70)))])
-    finder = OverlapFinder.of(index.words, index.offsets, 13)
+    finder = lay_out(index.words, index.offsets, 13)
     words = Documents.from_texts([text_of(list(range(60))), "nothing", text_of(list(range(20, 45)))]).words
     first = finder.find(words)
     for found, again in zip(first, finder.find(words), strict=True):
@@ -581,6 +611,6 @@ def test_every_benchmark_item_finds_itself(reference_data: Path) -> None:
     documents = Documents(pa.record_batch({"text": table["text"].chunk(0)}))
     index = BenchmarkIndex.from_documents(documents, table["benchmark"].to_pylist(), table["id"].to_pylist())
     for n in (8, 13):
-        found = OverlapFinder.of(index.words, index.offsets, n).find(documents.words)
+        found = lay_out(index.words, index.offsets, n).find(documents.words)
         counts = documents.words.counts
         assert (found.covered == np.where(counts >= 8, counts, 0)).all()
