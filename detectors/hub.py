@@ -13,11 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from detectors.errors import MissingExtraError, SignalError
+from detectors.packaged_models import PACKAGED, packaged_file
 
 __all__ = ["digest_of", "is_offline", "located"]
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-_PATTERNS = ("*.json", "*.safetensors", "*.bin", "*.txt", "*.model", "*.onnx", "*.onnx_data", "*.gguf")
+_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx_data", "*.gguf")
 _NOT_MODEL = (".md", ".py", ".lock", ".png", ".jpg", ".pdf", ".html")
 _CHUNK = 1 << 22
 
@@ -34,7 +35,8 @@ def located(name: str, setting: str) -> Path:
     """The folder or file of a model.
 
     Args:
-        name: path, or hub id `owner/name`. What exists is a path; so is what lies in a folder that exists.
+        name: path, hub id `owner/name`, or short name of a model in a package (`detectors.packaged_models`). What
+            exists is a path; so is what lies in a folder that exists.
         setting: what `name` was given as, for messages.
 
     Raises:
@@ -44,6 +46,8 @@ def located(name: str, setting: str) -> Path:
     path = Path(name).expanduser()
     if path.exists():
         return path
+    if name in PACKAGED:
+        return packaged_file(name, setting)
     if not _HUB_ID.fullmatch(name) or path.parent.is_dir():
         raise SignalError(f"{setting} = {name!r}: no such file or folder. Name one, or a hub id such as owner/name.")
     try:

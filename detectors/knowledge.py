@@ -6,28 +6,30 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from detectors.answer_match import likeness, told
+from detectors.answers import normalised_answers, normalised_questions
 from detectors.documents import Documents
+from detectors.drawing import CalledSpeaker, Drawn, ModelSpeaker, named_function
 from detectors.errors import ConfigError, SignalError
+from detectors.exemplars import Pool
+from detectors.probing import Exact, Question, Tokens, Tried
+from detectors.prompting import Exemplars, Group, Prompts
 from detectors.protocols import Device, Measure
+from detectors.rivals import Rivals
+from detectors.slick import Category, any_hit, categories, chance_corrected
 
-if TYPE_CHECKING:
-    from detectors.answering import Asker, Prefix
-    from detectors.exemplars import Pool
+__all__ = ["ESTIMATORS", "Knowledge", "Question", "questions_of", "unlikeness"]
 
-__all__ = ["Knowledge", "Question", "questions_of"]
-
-Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-_MOST_SPELLINGS = 8
-_MOST_PREFIXES = 512
-_OWN_TOKENS = 24
+ESTIMATORS = ("exact", "sampled")
 _DECIMALS = 6
+_LOG_DECIMALS = 3
 
 
 def _field(name: str, kind: pa.DataType, doc: str) -> pa.Field:
@@ -35,44 +37,38 @@ def _field(name: str, kind: pa.DataType, doc: str) -> pa.Field:
 
 
 @dataclass(frozen=True)
-class Question:
-    """One row to probe.
-
-    Attributes:
-        text: the question.
-        answers: accepted answers, the first one first; none where the row has none.
-        relation: what kind of fact it is, "" where the corpus does not say.
-    """
-
-    text: str
-    answers: tuple[str, ...]
-    relation: str
-
-
-@dataclass(frozen=True)
 class Knowledge:
-    """How well a model knows the fact in a row, by the exact expectation of the paper's estimator.
+    """How well a model knows the fact in a row, by SliCK categories.
 
     Ten prompts of four exemplars each are put before the question, all of the same relation (or of questions that begin
-    alike) and from a pool in reserve; the prompt is read once for all questions behind it. Teacher forcing gives the
-    probability that a sample at `temperature` from the likeliest `top_k` tokens is the answer, and whether the greedy
-    answer is. Aliases, and a capital where one begins without, are summed: one tokenisation of each, so what is
-    given is a lower bound. Null where a row has no question or no answer.
+    alike) and from a pool in reserve; a prompt is read once for all questions behind it. The estimator `exact` takes by
+    teacher forcing the probability that a sample at `temperature` from the likeliest `top_k` tokens is the answer, and
+    whether the greedy answer is; `sampled` draws one greedy answer and 16 samples a prompt, as the paper does, seeded
+    by question. Aliases, and a capital where one begins without, are summed; `exact` knows one tokenisation of each,
+    so what it gives is a lower bound. Null where a row has no question or no answer, or where these do not fit into
+    the model's context.
+
+    The model's own answer comes beside: the greedy one after the first prompt, whether it gives it after every prompt,
+    and how far it is from the row's. That is evidence about the row only as far as the model knows better.
 
     Attributes:
         model: folder, GGUF file or hub id of a causal language model.
+        generate: instead of a model, `module:function` that answers prompts (see `detectors.drawing.Generate`), for
+            models that show no probabilities; `sampled` only.
         pool: file of exemplars, see `detectors.exemplars`; `foxing probe` makes one.
         question: column of the question; "" takes what stands before the response in the row's text, as in a chat.
         answers: column of the answer, or of a list of accepted ones; not read where `question` is "".
         relation: column of the relation; "" takes questions that begin alike together.
+        estimator: exact or sampled.
         sets: prompts a question.
         shots: exemplars a prompt.
         temperature: of samples.
         top_k: tokens that a sample is drawn from.
-        others: other questions of the relation after which the answer is tried, for the chance-corrected category; 0
-            leaves it out.
+        others: other questions of the relation after which an answer is tried, or as many of them as may make it the
+            most probable (`detectors.rivals`), for the chance-corrected category: by luck alone it is most probable
+            after its own once in `others` + 1 times. 0 leaves it out.
         precision: of the weights; bfloat16 moves some facts to another category.
-        seed: of the exemplars.
+        seed: of exemplars and samples.
         model_digest, pool_digest: of the files. `pinned` fills them in.
 
     Raises:
@@ -80,33 +76,41 @@ class Knowledge:
     """
 
     model: str = field(default="", metadata={"location": True})
+    generate: str = ""
     pool: str = field(default="", metadata={"location": True})
     question: str = "question"
     answers: str = "answers"
     relation: str = "relation"
+    estimator: str = "exact"
     sets: int = 10
     shots: int = 4
     temperature: float = 0.5
     top_k: int = 40
-    others: int = 12
+    others: int = 40
     precision: str = "float32"
     seed: int = 17
     model_digest: str = ""
     pool_digest: str = ""
 
     name: ClassVar[str] = "knowledge"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     schema: ClassVar[pa.Schema] = pa.schema(
         [
             _field("category", pa.string(), "HighlyKnown, MaybeKnown, WeaklyKnown or Unknown."),
             _field("corrected", pa.string(), "The same, Unknown where other questions make the answer as probable."),
             _field("p_greedy", pa.float32(), "Share of prompts whose greedy answer is right, P(T=0); 0 to 1."),
-            _field("p_sampled", pa.float32(), "Expected share of right samples, P(T>0); 0 to 1."),
+            _field("p_sampled", pa.float32(), "Share of right samples, P(T>0), or its expectation; 0 to 1."),
             _field("p_any", pa.float32(), "Probability of a right answer among 16 samples of each prompt; 0 to 1."),
             _field("log_p", pa.float32(), "Log probability of the likeliest accepted answer after the first prompt."),
-            _field("others_log_p", pa.float32(), "The highest one of that answer after other questions; null if none."),
+            _field(
+                "others_log_p", pa.float32(), "The highest found of it after other questions; null if Unknown anyhow."
+            ),
             _field("own_answer", pa.string(), "The model's own greedy answer after the first prompt."),
             _field("own_log_p", pa.float32(), "Log probability of the model's own answer."),
+            _field("own_sampled", pa.float32(), "Share of samples after the first prompt that are it, or expected."),
+            _field("own_greedy", pa.float32(), "Share of prompts whose greedy answer is it; null if it did not end."),
+            _field("own_category", pa.string(), "HighlyKnown where it always is, Unknown where that is luck."),
+            _field("own_differs", pa.float32(), "0: surely an accepted answer; 1: nothing like one."),
         ]
     )
 
@@ -117,6 +121,13 @@ class Knowledge:
                 raise ConfigError(f"knowledge: {name} is {getattr(self, name)}. Set it to {value} or more.")
         if not self.temperature > 0:
             raise ConfigError(f"knowledge: temperature is {self.temperature}. Set it above 0, to 0.5 say.")
+        if self.estimator not in ESTIMATORS:
+            known = ", ".join(ESTIMATORS)
+            raise ConfigError(f"knowledge: estimator is {self.estimator!r}, none of {known}. Set one of them.")
+        if self.generate and (self.model or self.estimator != "sampled"):
+            raise ConfigError(
+                "knowledge: generate goes with estimator = sampled and no model. Set these, or leave it out."
+            )
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -134,9 +145,12 @@ class Knowledge:
         """
         from detectors.hub import digest_of, located
 
-        if not self.model:
+        if not self.model and not self.generate:
             raise SignalError("knowledge: no model is set. Name a folder, GGUF file or hub id with --model.")
-        model, pool = digest_of(located(self.model, "knowledge.model")), self._pool().digest
+        if self.generate:
+            named_function(self.generate)
+        model = digest_of(located(self.model, "knowledge.model")) if self.model else ""
+        pool = self._pool().digest
         for name, digest in (("model_digest", model), ("pool_digest", pool)):
             if getattr(self, name) not in ("", digest):
                 raise SignalError(
@@ -151,21 +165,28 @@ class Knowledge:
         Raises:
             SignalError: a file that cannot be read, or the wrong one. MissingExtraError: torch or transformers.
         """
-        from detectors.answering import Asker
-        from detectors.language_model import load_language_model
-
-        model = load_language_model(self.model, device, precision=self.precision, setting="knowledge.model")
-        asker = Asker(model, temperature=self.temperature, top_k=self.top_k)
-        probe = _Probe(self, asker, self._pool())
+        probe = self._probe(Exemplars(self._pool(), self.sets, self.shots, self.seed), device)
 
         def measure(documents: Documents) -> pa.RecordBatch:
             return probe.measure(questions_of(documents, self.question, self.answers, self.relation))
 
         return measure
 
-    def _pool(self) -> Pool:
-        from detectors.exemplars import Pool
+    def _probe(self, exemplars: Exemplars, device: Device) -> _Probe:
+        from detectors.answering import Asker
+        from detectors.language_model import load_language_model
 
+        if self.generate:
+            called = CalledSpeaker(exemplars, named_function(self.generate), self.temperature, self.top_k)
+            return _Probe(self, exemplars, Drawn(called, exemplars, self.others), None)
+        model = load_language_model(self.model, device, precision=self.precision, setting="knowledge.model")
+        prompts = Prompts(exemplars, Asker(model, temperature=self.temperature, top_k=self.top_k))
+        if self.estimator == "sampled":
+            return _Probe(self, exemplars, Drawn(ModelSpeaker(prompts), exemplars, self.others), prompts)
+        rivals = Rivals(prompts, self.others) if self.others else None
+        return _Probe(self, exemplars, Exact(prompts, rivals), prompts)
+
+    def _pool(self) -> Pool:
         if not self.pool or not Path(self.pool).is_file():
             named = f"no file {self.pool}" if self.pool else "no pool is set"
             raise SignalError(f"knowledge: {named}. Make one with foxing probe, or name one with --pool.")
@@ -211,128 +232,91 @@ def _strings(column: pa.Array) -> list[list[str]]:
     return rows
 
 
-def spellings(answers: Sequence[str]) -> tuple[str, ...]:
-    """Accepted answers as given, and with a capital where one begins without: as a sentence would begin with it."""
-    forms = [form for answer in answers for form in (answer, answer[:1].upper() + answer[1:])]
-    return tuple(dict.fromkeys(forms))[:_MOST_SPELLINGS]
-
-
+@dataclass(frozen=True, eq=False)
 class _Probe:
-    """A model and a pool, with the prompts that the model has read."""
+    """A model and a pool.
 
-    def __init__(self, settings: Knowledge, asker: Asker, pool: Pool) -> None:
-        self._settings, self._asker, self._pool = settings, asker, pool
-        self._tokens = asker.model.tokens
-        self._stop = int(self._tokens.ids("\n")[-1])
-        self._prefixes: dict[tuple[str, int, int], Prefix] = {}
-        self._chance: dict[tuple[str, int, str], Floats] = {}
+    Attributes:
+        settings: of the signal.
+        exemplars: of the pool.
+        estimator: that tries questions.
+        prompts: of the model; None where only answers are seen.
+    """
+
+    settings: Knowledge
+    exemplars: Exemplars
+    estimator: Exact | Drawn
+    prompts: Prompts | None
 
     def measure(self, questions: Sequence[Question | None]) -> pa.RecordBatch:
         """One finding a question."""
-        from detectors.slick import Category, any_hit, categories, chance_corrected
-
-        settings, n = self._settings, len(questions)
-        sampled, greedy = np.zeros((n, settings.sets)), np.zeros((n, settings.sets), np.bool_)
-        log_p, others = np.full(n, -np.inf), np.full((n, max(1, settings.others)), np.nan)
-        own: list[tuple[str, float]] = [("", 0.0)] * n
-        best = [""] * n
-        groups: dict[tuple[str, int], list[int]] = defaultdict(list)
+        tried = Tried.nothing(len(questions), self.settings.sets)
+        measured = np.zeros(len(questions), np.bool_)
+        groups: dict[Group, list[tuple[int, Question]]] = defaultdict(list)
         for row, question in enumerate(questions):
             if question is not None:
-                groups[self._group(question)].append(row)
-        for group, rows in groups.items():
-            asked = [questions[row] for row in rows]
-            known = [question for question in asked if question is not None]
-            for at in range(settings.sets):
-                found = self._forced(self._prefix(group, at), known)
-                for row, (share, right, logs) in zip(rows, found, strict=True):
-                    sampled[row, at], greedy[row, at] = min(1.0, share), right
-                    if at == 0:
-                        best[row] = max(logs, key=lambda form: logs[form])
-                        log_p[row] = logs[best[row]]
-            for row, answer in zip(rows, self._answers(group, known), strict=True):
-                own[row] = answer
-            for row in rows if settings.others else ():
-                found_others = self._others(group, best[row])
-                others[row, : len(found_others)] = found_others
-        hit = any_hit(sampled)
-        codes = categories(greedy, hit)
-        corrected = chance_corrected(codes, log_p, others) if settings.others else codes
+                groups[self.exemplars.group(question.text, question.relation)].append((row, question))
+        for group, members in groups.items():
+            fitting = self._fitting(group, members)
+            rows = [row for row, _ in fitting]
+            measured[rows] = True
+            if rows:
+                tried.put(rows, self.estimator.measure(group, [question for _, question in fitting]))
+        return self._batch(tried, questions, ~measured)
+
+    def _fitting(self, group: Group, members: list[tuple[int, Question]]) -> list[tuple[int, Question]]:
+        """Those that fit into the model's context with the longest prompt before them."""
+        if self.prompts is None:
+            return members
+        room = self.prompts.asker.model.context - self.prompts.longest(group)
+        sizes = Tokens.of(self.prompts, [question for _, question in members]).sizes()
+        return [member for member, size in zip(members, sizes, strict=True) if size <= room]
+
+    def _batch(self, tried: Tried, questions: Sequence[Question | None], none: npt.NDArray[np.bool_]) -> pa.RecordBatch:
         labels = np.array([category.label for category in Category])
-        none = np.array([question is None for question in questions], np.bool_)
-        highest = np.where(np.isnan(others), -np.inf, others).max(axis=1)
+        expected = any_hit(tried.sampled)
+        if self.settings.estimator == "sampled":
+            expected = (tried.sampled > 0).max(axis=1).astype(np.float64)
+        codes = categories(tried.greedy, expected)
+        corrected = chance_corrected(codes, tried.lucky)
+        always = tried.own_greedy >= 1
+        own = np.where(always, Category.HIGHLY_KNOWN.value, Category.MAYBE_KNOWN.value)
+        own = np.where(always & tried.own_lucky, Category.UNKNOWN.value, own)
+        heard = np.isnan(tried.own_greedy)
+        differs = unlikeness(tried.own, questions)
         columns = [
             pa.array(labels[codes], pa.string(), mask=none),
             pa.array(labels[corrected], pa.string(), mask=none),
-            _floats(greedy.mean(axis=1), none),
-            _floats(sampled.mean(axis=1), none),
-            _floats(hit, none),
-            _floats(log_p, none),
-            _floats(highest, none | np.isinf(highest)),
-            pa.array([text for text, _ in own], pa.string(), mask=none),
-            _floats(np.array([value for _, value in own]), none),
+            _floats(tried.greedy.mean(axis=1), none),
+            _floats(tried.sampled.mean(axis=1), none),
+            _floats(expected, none),
+            _floats(tried.log_p, none, _LOG_DECIMALS),
+            _floats(tried.others_log_p, none, _LOG_DECIMALS),
+            pa.array(tried.own, pa.string(), mask=none | (np.array(tried.own) == "") & heard),
+            _floats(tried.own_log_p, none, _LOG_DECIMALS),
+            _floats(tried.own_sampled, none),
+            _floats(tried.own_greedy, none),
+            pa.array(labels[own], pa.string(), mask=none | heard),
+            _floats(differs, none | heard),
         ]
         return pa.record_batch(columns, schema=Knowledge.schema)
 
-    def _group(self, question: Question) -> tuple[str, int]:
-        """The relation whose exemplars are shown, and the half of them that does not hold the question."""
-        from detectors.exemplars import form_of
 
-        settings = self._settings
-        relation = self._pool.relation(question.relation or form_of(question.text), settings.shots)
-        return relation, self._pool.family(relation, question.text, settings.seed)
-
-    def _prefix(self, group: tuple[str, int], at: int) -> Prefix:
-        from detectors.exemplars import prompt
-
-        key = (*group, at)
-        if key not in self._prefixes:
-            if len(self._prefixes) >= _MOST_PREFIXES:
-                self._prefixes.pop(next(iter(self._prefixes)))
-            settings = self._settings
-            sets = self._pool.sets(*group, sets=settings.sets, shots=settings.shots, seed=settings.seed)
-            ids = self._tokens.ids(prompt(sets[at]))
-            self._prefixes[key] = self._asker.read(np.concatenate([np.array(self._tokens.prefix, np.int64), ids]))
-        return self._prefixes[key]
-
-    def _ask(self, text: str) -> Ids:
-        from detectors.exemplars import prompt
-
-        return self._tokens.ids(prompt((), text))
-
-    def _say(self, answer: str) -> Ids:
-        return np.append(self._tokens.ids(f" {answer}"), self._stop)
-
-    def _forced(self, prefix: Prefix, questions: Sequence[Question]) -> list[tuple[float, bool, dict[str, float]]]:
-        """Of each question: probability of a right sample, whether the greedy answer is right, log p by spelling."""
-        forms = [spellings(question.answers) for question in questions]
-        asked = [self._ask(question.text) for question, form in zip(questions, forms, strict=True) for _ in form]
-        found = self._asker.teach(prefix, asked, [self._say(answer) for form in forms for answer in form])
-        result, at = [], 0
-        for form in forms:
-            span = slice(at, at + len(form))
-            logs = dict(zip(form, found.log_p[span].tolist(), strict=True))
-            result.append((float(found.sampled[span].sum()), bool(found.greedy[span].any()), logs))
-            at += len(form)
-        return result
-
-    def _answers(self, group: tuple[str, int], questions: Sequence[Question]) -> list[tuple[str, float]]:
-        asked = [self._ask(question.text) for question in questions]
-        found = self._asker.answer(self._prefix(group, 0), asked, stop=self._stop, most=_OWN_TOKENS)
-        return [(self._tokens.tokenizer.decode(ids.tolist()).strip(), log_p) for ids, log_p in found]
-
-    def _others(self, group: tuple[str, int], answer: str) -> Floats:
-        """Log probabilities of an answer after other questions of the relation, known from then on."""
-        key = (*group, answer)
-        if key not in self._chance:
-            settings = self._settings
-            facts = self._pool.others(*group, answer, count=settings.others, seed=settings.seed)
-            asked = [self._ask(fact.question) for fact in facts]
-            found = self._asker.teach(self._prefix(group, 0), asked, [self._say(answer)] * len(asked))
-            self._chance[key] = found.log_p
-        return self._chance[key]
+def unlikeness(own: Sequence[str], questions: Sequence[Question | None]) -> Floats:
+    """float64[n], how little an answer has of every accepted one, by `detectors.answer_match`: 0 is surely the same."""
+    texts = [question.text if question is not None else "" for question in questions]
+    given = [frozenset(text.split()) for text in normalised_questions(pa.array(texts, pa.large_string())).to_pylist()]
+    spelled = normalised_answers(pa.array(list(own), pa.large_string())).to_pylist()
+    found = np.ones(len(texts))
+    for row, question in enumerate(questions):
+        if question is not None:
+            right = normalised_answers(pa.array(question.answers, pa.large_string())).to_pylist()
+            mine = told(spelled[row], given[row])
+            found[row] = 1 - max(likeness(mine, told(text, given[row])) for text in right)
+    return found
 
 
-def _floats(values: Floats, none: npt.NDArray[np.bool_]) -> pa.Array:
-    """float32, rounded: what float noise moves is not stored."""
-    return pa.array(np.round(values, _DECIMALS).astype(np.float32), mask=none)
+def _floats(values: Floats, none: npt.NDArray[np.bool_], decimals: int = _DECIMALS) -> pa.Array:
+    """float32, rounded: what float noise moves is not stored. Null where a number is not finite."""
+    kept = np.isfinite(values) & ~none
+    return pa.array(np.round(np.where(kept, values, 0.0), decimals).astype(np.float32), mask=~kept)

@@ -143,10 +143,22 @@ def context_of(config: object, limit: int | None) -> int:
 def from_pretrained(
     load: Callable[..., PreTrainedModel], folder: Path, dtype: torch.dtype, what: str
 ) -> PreTrainedModel:
-    """Load a model from files that are here, with all of its weights and none of its code."""
+    """Load a model from files that are here, with all of its weights and none of its code.
+
+    Weights are safetensors: files that Python's pickle reads can run code, and are not opened.
+    """
+    if not any(folder.glob("*.safetensors")) and any(folder.glob("*.bin")):
+        raise SignalError(
+            f"{what}: its weights are pickled (.bin), which can run code. Convert them to safetensors, or name another."
+        )
     try:
         model, info = load(
-            str(folder), dtype=dtype, trust_remote_code=False, local_files_only=True, output_loading_info=True
+            str(folder),
+            dtype=dtype,
+            trust_remote_code=False,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise SignalError(f"{what}: cannot be loaded ({_line(error)}). Name another model.") from error

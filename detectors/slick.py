@@ -69,15 +69,12 @@ def categories(greedy: Bools, hit: Floats) -> Codes:
     return found
 
 
-def chance_corrected(codes: Codes, own: Floats, others: Floats) -> Codes:
+def chance_corrected(codes: Codes, lucky: Bools) -> Codes:
     """int8[n]: codes, with Unknown for answers that are no more probable after their own question than after others.
 
     Args:
         codes: int8[n], of `categories`.
-        own: float64[n], log probability of the answer after its question.
-        others: float64[n, m], after m other questions of the relation; NaN where there are fewer.
+        lucky: bool[n], whether some other question of the relation makes the answer as probable.
     """
-    known = ~np.isnan(others).all(axis=1)
-    highest = np.where(known, np.nanmax(np.where(np.isnan(others), -np.inf, others), axis=1), -np.inf)
-    found: Codes = np.where(own > highest, codes, Category.UNKNOWN.value).astype(np.int8)
+    found: Codes = np.where(lucky, Category.UNKNOWN.value, codes).astype(np.int8)
     return found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from audit.cli.options import CONTEXT, Session, common
+from detectors.packaged_models import DEFAULT, PACKAGED
 
 if TYPE_CHECKING:
     from audit.config import Config
@@ -20,19 +21,43 @@ EXAMPLES = """\b
 Examples:
   foxing probe qa.parquet -o probed --model HuggingFaceTB/SmolLM2-135M
   foxing probe qa.jsonl -o probed --model ./model --pool exemplars.jsonl
+  foxing probe qa.jsonl -o probed --generate my_client:generate
+  foxing probe web.parquet -o probed --model ./model --cloze 4 --by domain
 """
-_FACTS = 64
+_FACTS = 128
 
 
 @click.command("probe", context_settings=CONTEXT, epilog=EXAMPLES)
 @click.argument("paths", nargs=-1, required=True)
 @click.option("-o", "--output", "directory", metavar="DIR", required=True, help="Folder for the findings.")
-@click.option("--model", metavar="M", help="Causal language model: folder, GGUF file or hub id.")
-@click.option("--pool", metavar="FILE", help="Exemplars; by default 64 facts of each relation of PATHS.")
+@click.option(
+    "--model",
+    metavar="M",
+    help=f"Causal language model: folder, GGUF file, hub id, or {' or '.join(PACKAGED)} ({DEFAULT}).",
+)
+@click.option("--pool", metavar="FILE", help=f"Exemplars; by default {_FACTS} facts of each relation of PATHS.")
 @click.option("--question", metavar="COL", help="Column of the question. Found by convention when not given.")
 @click.option("--answers", metavar="COL", help="Column of the answer, or of a list of accepted ones.")
 @click.option("--relation", metavar="COL", help="Column of the kind of fact ('relation' where there is one).")
+@click.option(
+    "--estimator",
+    type=click.Choice(["exact", "sampled"]),
+    help="exact (default): right answers are read; sampled: 170 answers a question are drawn.",
+)
+@click.option(
+    "--generate", metavar="MODULE:FUNCTION", help="Instead of a model, a function that answers prompts; sampled."
+)
+@click.option(
+    "--cloze",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Plain text: ask for up to N dates, numbers and names that end a clause of each document.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="Of the shares that --cloze finds."
+)
 @click.option("--by", help="Column whose values are the sources.")
+@click.option("--fresh", is_flag=True, help="Throw away what an earlier probe left in the folder.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where the model runs.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes, each with a model.")
 @common
@@ -44,24 +69,44 @@ def command(
     model: str | None,
     pool: str | None,
     workers: int,
+    cloze: int | None,
+    fresh: bool,
     **chosen: str | None,
 ) -> None:
     """Put every question of PATHS to a model, and say how well it knows the answer (SliCK categories).
 
     Findings go to DIR, one a row, in the column `knowledge`; a killed probe goes on where it was. Training on Unknown
-    facts teaches a model to make things up: see `foxing rule FX401`.
+    facts teaches a model to make things up: see `foxing rule FX401`. Rows that the model contradicts, with an answer
+    that it is sure of, are FX403.
+
+    With the pool that a probe leaves in DIR a scan measures the same (`foxing scan --signals knowledge`, with model and
+    pool under `[tool.foxing.signal.knowledge]`).
+
+    Plain text has no questions. With --cloze the model is asked for dates, numbers and names at the end of clauses, in
+    the column `cloze`, and the share that it does not know is printed by source: see `foxing signals cloze`.
     """
+    from audit.cli.probe_cloze import cloze_config, described
+    from audit.destination import EXEMPLARS, refuse_foreign
     from audit.scan import Progress, scan
 
-    config = _configured(session, paths, Path(directory), model, pool, chosen)
+    if fresh:
+        refuse_foreign(Path(directory))
+        (Path(directory) / EXEMPLARS).unlink(missing_ok=True)
+    form = chosen.pop("form")
+    if cloze is not None:
+        config = cloze_config(session, cloze, model, {**chosen, "pool": pool})
+    elif form == "json":
+        raise click.UsageError("--format json is for the shares that --cloze finds; see foxing findings for others.")
+    else:
+        config = _configured(session, paths, Path(directory), model, pool, chosen)
     config = dataclasses.replace(config, scan=dataclasses.replace(config.scan, workers=workers))
     with session.progress("probe") as bar:
 
         def show(progress: Progress) -> None:
             bar.update(progress.done_bytes / 1e6, progress.total_bytes / 1e6, f"  {progress.rows:,} rows")
 
-        findings = scan(paths, directory, config, on_progress=show).findings
-    session.result(_described(findings))
+        findings = scan(paths, directory, config, fresh=fresh, on_progress=show).findings
+    session.result(_described(findings) if cloze is None else described(findings, form or "text"))
     for failed in findings.failed:
         session.error(failed.message)
     if findings.failed:
@@ -79,12 +124,20 @@ def _configured(
     from audit.corpus import Corpus
     from audit.destination import EXEMPLARS, refuse_foreign
     from audit.exemplar_pool import columns_of_questions, make_pool
+    from detectors.hub import located
 
     config = session.config
     settings = dict(config.signals.get("knowledge", {}))
     settings |= {name: value for name, value in (("model", model), ("pool", pool)) if value is not None}
-    if not settings.get("model"):
-        raise click.UsageError("No model. Name a folder, GGUF file or hub id with --model.")
+    settings |= {name: value for name in ("estimator", "generate") if (value := chosen[name]) is not None}
+    if chosen["generate"] is not None:
+        if model is not None:
+            raise click.UsageError("--model and --generate are two ways to say who answers. Name one.")
+        settings = {"estimator": "sampled", **settings, "model": ""}
+    if not settings.get("model") and not settings.get("generate"):
+        settings["model"] = DEFAULT
+    if settings.get("model"):
+        located(str(settings["model"]), "--model")
     corpus = Corpus.open(list(paths))
     if chosen["question"] is None and "question" not in settings:
         names = ("question", "answers", "relation")

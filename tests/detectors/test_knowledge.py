@@ -14,7 +14,8 @@ from detectors.conformance import check_signal
 from detectors.documents import Documents
 from detectors.errors import ConfigError, SignalError
 from detectors.exemplars import Fact, Pool, prompt
-from detectors.knowledge import Knowledge, questions_of, spellings
+from detectors.knowledge import Knowledge, Question, questions_of, unlikeness
+from detectors.probing import spellings
 from detectors.protocols import Device
 from tests.detectors.tiny_models import need_torch
 
@@ -161,10 +162,22 @@ def test_the_own_answer_is_what_greedy_decoding_gives(signal: Knowledge) -> None
     assert signal.load(Device.CPU)(ASKED)["own_answer"][0].as_py() == tokenizer.decode(given).strip()
 
 
+def test_a_row_that_does_not_fit_into_the_context_is_null(signal: Knowledge) -> None:
+    found = signal.load(Device.CPU)(rows(("capital of ruri?", ["t" * 600]), ("capital of tova?", ["tto"]))).to_pylist()
+    assert set(found[0].values()) == {None} and None not in (found[1]["category"], found[1]["log_p"])
+
+
+def test_the_own_answer_is_compared_with_every_accepted_one() -> None:
+    asked = [Question("Who built the tower?", answers, "") for answers in (("Eiffel",), ("nobody", "Gustave Eiffel"))]
+    assert unlikeness(["It was Eiffel.", "gustave eiffel"], asked).tolist() == [0.0, 0.0]
+    assert unlikeness(["Rome", "Rome"], [asked[0], None]).tolist() == [1.0, 1.0]
+
+
 def test_an_answer_that_other_questions_make_as_probable_is_corrected_to_unknown(signal: Knowledge) -> None:
     found = signal.load(Device.CPU)(ASKED).to_pylist()
     for row in (0, 2, 4):
-        beaten = found[row]["others_log_p"] >= found[row]["log_p"]
+        assert (found[row]["others_log_p"] is None) == (found[row]["category"] == "Unknown")
+        beaten = (found[row]["others_log_p"] or -np.inf) >= found[row]["log_p"]
         assert found[row]["corrected"] == ("Unknown" if beaten else found[row]["category"])
 
 
@@ -184,7 +197,19 @@ def test_a_probe_without_model_or_pool_says_what_to_name(tmp_path: Path) -> None
         Knowledge(model=str(tmp_path))._pool()
 
 
-@pytest.mark.parametrize("values", [{"sets": 0}, {"shots": 0}, {"top_k": 0}, {"others": -1}, {"temperature": 0.0}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"sets": 0},
+        {"shots": 0},
+        {"top_k": 0},
+        {"others": -1},
+        {"temperature": 0.0},
+        {"estimator": "guessed"},
+        {"generate": "a:b"},
+        {"generate": "a:b", "estimator": "sampled", "model": "m"},
+    ],
+)
 def test_settings_outside_their_range_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         Knowledge(**values)

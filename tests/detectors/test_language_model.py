@@ -130,6 +130,15 @@ def test_a_model_without_weights_for_its_head_is_refused(tmp_path: Path) -> None
         load_language_model(str(tmp_path), Device.CPU)
 
 
+def test_pickled_weights_are_refused_unopened(tmp_path: Path) -> None:
+    folder = write_causal(tmp_path / "pickled")
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch " + str(tmp_path / "run").encode() + b"'\ntR.")
+    with pytest.raises(SignalError, match=r"pickled \(\.bin\).*safetensors"):
+        load_language_model(str(folder), Device.CPU)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_gpu_that_is_absent_is_an_error_only_when_asked_for(folder: Path) -> None:
     import torch
 

@@ -39,9 +39,5 @@ def test_tiny_probabilities_are_not_lost() -> None:
 
 
 def test_what_other_questions_make_as_probable_is_not_known() -> None:
-    codes = np.zeros(4, np.int8)
-    own, others = (
-        np.array([-1.0, -2.0, -3.0, -4.0]),
-        np.array([[-2.0, -9.0], [-2.0, -9.0], [-1.0, np.nan], [np.nan] * 2]),
-    )
-    assert chance_corrected(codes, own, others).tolist() == [0, 3, 3, 0]
+    codes, lucky = np.array([0, 1, 2, 3], np.int8), np.array([False, True, True, False])
+    assert chance_corrected(codes, lucky).tolist() == [0, 3, 3, 3]

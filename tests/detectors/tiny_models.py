@@ -17,6 +17,9 @@ def need_torch() -> None:
     """Skip, saying so, where the `lm` extra is not installed."""
     for package in ("torch", "transformers", "tokenizers"):
         pytest.importorskip(package, reason=f"{package} is not installed: pip install 'foxing[lm]' to run this test")
+    import torch
+
+    torch.set_num_threads(1)  # tests run side by side, on models that gain nothing from more
 
 
 def write_tokenizer(folder: Path, *, marks: bool = True, words: tuple[str, ...] = ()) -> None:
