@@ -1,0 +1,50 @@
+"""Several processes that train one model, as torchrun starts them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from detectors.protocols import Device
+
+__all__ = ["distributed", "first_alone", "is_first"]
+
+
+@contextmanager
+def distributed(device: Device) -> Iterator[int]:
+    """Join the processes that torchrun started; gives the number of this one, 0 when it is alone."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield 0
+        return
+    import torch
+    from torch import distributed as dist
+
+    uses_gpu = device is not Device.CPU and torch.cuda.is_available()
+    if uses_gpu:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group("nccl" if uses_gpu else "gloo")
+    try:
+        yield dist.get_rank()
+    finally:
+        dist.destroy_process_group()
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+@contextmanager
+def first_alone() -> Iterator[None]:
+    """The first process runs the block before all others do."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield
+        return
+    from torch import distributed as dist
+
+    if not is_first():
+        dist.barrier()
+    yield
+    if is_first():
+        dist.barrier()

@@ -1,0 +1,167 @@
+"""Unlearning: what is to be forgotten is, the rest stays, and the guard puts back what went too far."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detectors.errors import ConfigError
+from tests.detectors.tiny_models import need_torch
+
+need_torch()
+
+import torch  # noqa: E402
+
+from curricula.encoding import encoder_of  # noqa: E402
+from curricula.model import load_scratch  # noqa: E402
+from curricula.recipe import Recipe  # noqa: E402
+from curricula.trainer import Setting, evaluate  # noqa: E402
+from curricula.training import Job, Scratch, run_job  # noqa: E402
+from curricula.training_rows import TrainingRows, open_rows  # noqa: E402
+from curricula.unlearn import Forgetting, forget_loss, unlearn  # noqa: E402
+from tests.curricula.training_data import WORDS  # noqa: E402
+
+CPU = Setting(torch.device("cpu"))
+RECIPE = Recipe(block=32, batch=4, micro=4, tokens=20_000, rate=3e-3, warmup=0.05)
+LOGS = st.lists(st.floats(-12, -1e-6), min_size=1, max_size=20)
+
+
+@given(LOGS)
+def test_bounded_forgetting_is_never_negative_and_falls_as_tokens_grow_unlikely(values: list[float]) -> None:
+    log_p = torch.tensor(values)
+    less = log_p - 1.0
+    bounded = Forgetting()
+    assert 0 <= float(forget_loss(less, less, bounded)) <= float(forget_loss(log_p, log_p, bounded)) + 1e-6
+    assert float(forget_loss(log_p, log_p, bounded)) <= -math.log(1e-3) + 1e-3
+
+
+@given(LOGS)
+def test_npo_of_a_model_that_has_not_changed_is_a_constant(values: list[float]) -> None:
+    log_p = torch.tensor(values)
+    assert float(forget_loss(log_p, log_p, Forgetting(method="npo", beta=0.5))) == pytest.approx(
+        4 * math.log(2), rel=1e-5
+    )
+
+
+def test_the_gradient_stays_finite_where_a_token_is_certain() -> None:
+    log_p = torch.tensor([0.0, -1e-9], requires_grad=True)
+    forget_loss(log_p, log_p, Forgetting()).backward()
+    assert torch.isfinite(log_p.grad).all()
+
+
+class Taught:
+    """A model that knows plain chains of words and the same in a stiff format, and rows of both kinds."""
+
+    def __init__(self, folder: Path) -> None:
+        draw = random.Random(0)
+
+        def chain() -> str:
+            start = draw.randrange(len(WORDS))
+            return " ".join(WORDS[(start + at) % len(WORDS)] for at in range(8))
+
+        plain = [chain() for _ in range(260)]
+        stiff = [f"question: {chain()} answer: {chain()} end" for _ in range(150)]
+        files = {"all": plain[:150] + stiff, "keep": plain[150:210], "dev": plain[210:], "stiff": stiff}
+        for name, texts in files.items():
+            pq.write_table(pa.table({"text": draw.sample(texts, len(texts))}), folder / f"{name}.parquet")
+        job = Job(
+            (str(folder / "all.parquet"),),
+            scratch=Scratch(width=48, layers=2, heads=2, vocabulary=300),
+            recipe=Recipe(block=64, batch=8, micro=8, tokens=60_000, rate=1e-2),
+        )
+        run_job(job, folder / "run")
+        self.model = load_scratch(folder / "run" / "last")
+        self.encoder = encoder_of(folder / "run" / "last")
+        self.folder = folder
+
+    def rows(self, name: str) -> TrainingRows:
+        return open_rows([str(self.folder / f"{name}.parquet")], self.encoder)
+
+    def forget(self, forgetting: Forgetting, log: Path | None = None) -> tuple[float, float, bool, int]:
+        """Loss of stiff and of plain rows afterwards, whether it was stopped, and the tokens that it took."""
+        model = copy.deepcopy(self.model)
+        rows = [self.rows(name) for name in ("stiff", "keep", "dev")]
+        found = unlearn(model, self.model, *rows, RECIPE, forgetting, CPU, log=log)
+        losses = [evaluate(model, self.rows(name), RECIPE, CPU) for name in ("stiff", "dev")]
+        return losses[0], losses[1], found.stopped, found.tokens
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
+    return Taught(tmp_path_factory.mktemp("taught"))
+
+
+@pytest.mark.parametrize(("method", "weight"), [("lower-bounded", 1.0), ("npo", 0.1)])
+def test_a_format_is_forgotten_and_the_rest_stays(taught: Taught, tmp_path: Path, method: str, weight: float) -> None:
+    before = [evaluate(taught.model, taught.rows(name), RECIPE, CPU) for name in ("stiff", "dev")]
+    stiff, plain, stopped, tokens = taught.forget(Forgetting(method=method, forget=weight), tmp_path / "log.jsonl")
+    assert stiff > before[0] + 0.5
+    assert plain < before[1] + 0.2
+    assert tokens <= RECIPE.tokens and not stopped
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert {"forget", "replay", "bias", "norm"} <= lines[0].keys()
+
+
+def test_the_guard_stops_ascent_without_replay_and_puts_the_weights_back(taught: Taught) -> None:
+    before = evaluate(taught.model, taught.rows("dev"), RECIPE, CPU)
+    wild = Forgetting(method="ascent", forget=1.0, replay=0.0, bias=0.0, guard_every=2)
+    _, plain, stopped, _ = taught.forget(wild)
+    assert stopped and plain <= before + wild.guard
+    _, ruined, stopped, _ = taught.forget(replace(wild, guard=0.0))
+    assert not stopped and ruined > before + 2
+
+
+def test_the_surest_tokens_are_forgotten_too() -> None:
+    log_p = torch.tensor([-1e-6, -0.1], requires_grad=True)
+    forget_loss(log_p, log_p, Forgetting()).backward()
+    assert log_p.grad is not None
+    assert 0 < float(log_p.grad[1]) < float(log_p.grad[0]) <= 1000
+
+
+def test_the_guard_looks_once_more_at_the_end(taught: Taught) -> None:
+    wild = Forgetting(method="ascent", forget=1.0, replay=0.0, bias=0.0, guard_every=1000)
+    before = evaluate(taught.model, taught.rows("dev"), RECIPE, CPU)
+    for tokens in (9_000, 10_000, 11_000):  # whether or not the last update is a whole one
+        model = copy.deepcopy(taught.model)
+        rows = [taught.rows(name) for name in ("stiff", "keep", "dev")]
+        found = unlearn(model, taught.model, *rows, replace(RECIPE, tokens=tokens), wild, CPU)
+        assert found.stopped and found.steps == 0
+        assert evaluate(model, taught.rows("dev"), RECIPE, CPU) == pytest.approx(before)
+
+
+@pytest.mark.parametrize("batch", [3, 5])
+def test_how_many_blocks_go_through_together_changes_nothing(taught: Taught, tmp_path: Path, batch: int) -> None:
+    logs = []
+    for micro in (1, 2, 8):
+        model, log = copy.deepcopy(taught.model), tmp_path / f"{micro}.jsonl"
+        rows = [taught.rows(name) for name in ("stiff", "keep", "dev")]
+        recipe = replace(RECIPE, batch=batch, micro=micro, tokens=1500)
+        unlearn(model, taught.model, *rows, recipe, Forgetting(forget=1.0), CPU, log=log)
+        logs.append([value for line in log.read_text().splitlines() for value in json.loads(line).values()])
+    assert logs[1] == pytest.approx(logs[0], rel=1e-3, abs=1e-5)
+    assert logs[2] == pytest.approx(logs[0], rel=1e-3, abs=1e-5)
+
+
+def test_a_budget_too_small_for_one_update_is_refused(taught: Taught) -> None:
+    rows = [taught.rows(name) for name in ("stiff", "keep", "dev")]
+    with pytest.raises(ConfigError, match="fewer than two blocks"):
+        unlearn(taught.model, taught.model, *rows, replace(RECIPE, tokens=10), Forgetting(), CPU)
+
+
+def test_bad_settings_are_refused(taught: Taught) -> None:
+    for wrong in ({"method": "magic"}, {"forget": -1.0}, {"beta": 0.0}):
+        with pytest.raises(ConfigError, match="unlearning"):
+            Forgetting(**wrong)
+    rows = [taught.rows(name) for name in ("stiff", "keep", "dev")]
+    with pytest.raises(ConfigError, match="no budget"):
+        unlearn(taught.model, taught.model, *rows, Recipe(block=32), Forgetting(), CPU)
