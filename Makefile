@@ -3,6 +3,8 @@
 # make readme  the tour's output into README.md, as it is now
 # make bench   cost of every stage and of whole scans     make bench-peers   the same work by foxing and by other tools
 # (docs/bench.md; options go into BENCH: make bench BENCH="--slope-gb 0.1,1,10 --memory")
+# make bench-duplicates  planted copies found, and cost at millions of rows     make bench-leakage  planted benchmark items
+# make bench-formats     how uniform sets of answers are (options of these three into BENCH, too)
 # make eval-detector    how well the bundled detector does on labelled text, beside other detectors (docs/detector.md)
 # Another Python (3.11 or newer): make demo PYTHON=python3.13
 
@@ -14,7 +16,7 @@ CORPUS = samples/corpus/translated.jsonl.gz
 BENCH =
 EVAL =
 
-.PHONY: demo test check readme bench bench-peers eval-detector clean
+.PHONY: demo test check readme bench bench-peers bench-duplicates bench-leakage bench-formats eval-detector clean
 .DELETE_ON_ERROR:
 
 demo: $(CORPUS)
@@ -37,6 +39,9 @@ bench: $(VENV)/.base
 
 bench-peers: $(VENV)/.base
 	@$(BIN)/python -m tests.bench.peers $(BENCH)
+
+bench-duplicates bench-leakage bench-formats: bench-%: $(VENV)/.test-tools
+	@$(BIN)/python -m tests.bench.$* $(BENCH)
 
 eval-detector: $(VENV)/.base
 	@$(BIN)/python -m tests.bench.detector $(EVAL)

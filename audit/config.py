@@ -16,11 +16,20 @@ from typing import Any
 from detectors.errors import ConfigError, PluginError
 from detectors.protocols import Device
 
-__all__ = ["CalibrationConfig", "CheckConfig", "Config", "CurateConfig", "ScanConfig", "find_config", "load_config"]
+__all__ = [
+    "AllowConfig",
+    "CalibrationConfig",
+    "CheckConfig",
+    "Config",
+    "CurateConfig",
+    "ScanConfig",
+    "find_config",
+    "load_config",
+]
 
 DEFAULT_STAGES = ("duplicates", "templates", "contradictions")
 DEFAULT_SIGNALS = ("document", "diversity", "language", "near_dup", "residue", "ai_text")
-_TABLES = ("calibration", "check", "curate", "signal", "stage", "rule")
+_TABLES = ("calibration", "check", "curate", "allow", "signal", "stage", "curriculum", "rule")
 _MAX_SEED = 2**63 - 1
 _MAX_WORKERS = 4096
 
@@ -95,14 +104,56 @@ class CalibrationConfig:
 
 @dataclass(frozen=True)
 class CurateConfig:
-    """`[tool.foxing.curate]`: the order of the output, the rules whose rows are dropped, the loss a source may bear."""
+    """`[tool.foxing.curate]`: what is dropped, in which order the rest is written, how much of it, and into what.
+
+    Attributes:
+        curriculum: names of curricula.
+        drop: rules, or beginnings of their ids, whose rows are dropped.
+        allow_loss: largest share of rows (0-1) that a source may lose.
+        min_rows, min_tokens: fewest that the output may have.
+        rows, tokens: most that the output may have; None is no limit.
+        mix: source, or pattern of sources, to its share of the output.
+        count: field of findings that counts tokens.
+        split: share of near-duplicate clusters held out for validation; None holds out nothing.
+        staged: stages that the training part is divided into; 0 is none.
+        shuffle_within: rows of the output within which the order is random; 0 is none.
+        shard_rows: most rows of a file, shard_mb: most MB of text in a file; None leaves that to foxing.
+        row_group_rows: most rows of a row group.
+    """
 
     curriculum: tuple[str, ...] = ("human-first",)
     drop: tuple[str, ...] = ()
     allow_loss: float = 0.5
+    min_rows: int = 0
+    min_tokens: int = 0
+    rows: int | None = None
+    tokens: int | None = None
+    mix: Mapping[str, float] = field(default_factory=dict)
+    count: str = "document.words"
+    split: float | None = None
+    staged: int = 0
+    shuffle_within: int = 0
+    shard_rows: int | None = None
+    shard_mb: float | None = None
+    row_group_rows: int = 50_000
 
     def __post_init__(self) -> None:
         _check_share("allow_loss", self.allow_loss)
+
+
+@dataclass(frozen=True)
+class AllowConfig:
+    """`[tool.foxing.allow]`: data that is machine-written on purpose, and that no FX1 rule drops.
+
+    A pattern is matched by the whole value, letters as they are; `*` stands for any text, `?` for one character.
+
+    Attributes:
+        source: patterns of sources.
+        column: column, or `struct.field`, to patterns of its values.
+    """
+
+    source: tuple[str, ...] = ()
+    column: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def _check_share(name: str, value: float) -> None:
@@ -119,8 +170,10 @@ class Config:
         calibration: `[tool.foxing.calibration]`.
         check: `[tool.foxing.check]`.
         curate: `[tool.foxing.curate]`.
+        allow: `[tool.foxing.allow]`.
         signals: `[tool.foxing.signal.NAME]`, settings of one signal each.
         stages: `[tool.foxing.stage.NAME]`, settings of one stage each.
+        curricula: `[tool.foxing.curriculum.NAME]`, settings of one curriculum each.
         rules: `[tool.foxing.rule.ID]`, a new rule or changed fields of a default one.
         path: the file read.
     """
@@ -129,8 +182,10 @@ class Config:
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
     check: CheckConfig = field(default_factory=CheckConfig)
     curate: CurateConfig = field(default_factory=CurateConfig)
+    allow: AllowConfig = field(default_factory=AllowConfig)
     signals: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    curricula: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     path: Path | None = None
 
@@ -198,14 +253,18 @@ def _parse(path: Path) -> dict[str, Any]:
 
 def _build(table: dict[str, Any], path: Path) -> Config:
     own = {name: value for name, value in table.items() if name not in _TABLES}
-    calibration, check, curate, signal, stage, rule = (_table(table.get(name, {}), name, path) for name in _TABLES)
+    calibration, check, curate, allow, signal, stage, curriculum, rule = (
+        _table(table.get(name, {}), name, path) for name in _TABLES
+    )
     return Config(
         scan=_fill(ScanConfig, own, path, "", _TABLES),
         calibration=_fill(CalibrationConfig, calibration, path, "calibration."),
         check=_fill(CheckConfig, check, path, "check."),
         curate=_fill(CurateConfig, curate, path, "curate."),
+        allow=_fill(AllowConfig, allow, path, "allow."),
         signals={name: _table(value, f"signal.{name}", path) for name, value in signal.items()},
         stages={name: _table(value, f"stage.{name}", path) for name, value in stage.items()},
+        curricula={name: _table(value, f"curriculum.{name}", path) for name, value in curriculum.items()},
         rules={name: _table(value, f"rule.{name}", path) for name, value in rule.items()},
         path=path,
     )
@@ -295,4 +354,6 @@ def _describe(hint: Any) -> str:
 
 
 def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _frozen(item) for key, item in value.items()}
     return tuple(value) if isinstance(value, list) else value

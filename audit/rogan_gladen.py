@@ -29,7 +29,6 @@ __all__ = ["DRAWS", "ErrorRates", "Trial", "estimate"]
 DRAWS = 20_000
 _MIN_DRAWS = 40
 _LEAST_RATE = 0.001
-_QUANTILES = (0.025, 0.975)
 _MIN_SEPARATION = 0.05
 
 
@@ -56,7 +55,14 @@ class ErrorRates:
 
 
 def estimate(
-    observed: float, effective_n: float, n: int, rates: ErrorRates, *, seed: int, draws: int = DRAWS
+    observed: float,
+    effective_n: float,
+    n: int,
+    rates: ErrorRates,
+    *,
+    seed: int,
+    draws: int = DRAWS,
+    level: float = 0.95,
 ) -> Estimate:
     """Correct an observed share for the detector's errors.
 
@@ -67,6 +73,7 @@ def estimate(
         rates: the detector's errors on labelled sources.
         seed: of the draws.
         draws: how many make the interval.
+        level: of the interval, 0 to 1.
 
     Returns:
         The estimate, or the reason that there is none: nothing measured, or nothing known about the errors.
@@ -75,12 +82,14 @@ def estimate(
         return Estimate(None, None, 0, None, "no document could be scored")
     if not _informative(rates.human) or not _informative(rates.machine):
         return Estimate(None, None, n, observed, "the detector's errors were measured on no labelled source")
+    import numpy as np
+
     fpr, tpr = _mean_rate(rates.human), _mean_rate(rates.machine)
     if tpr - fpr < _MIN_SEPARATION:
         reason = f"the detector does not tell the classes apart here (finds {tpr:.2f}, false alarms {fpr:.2f})"
         return Estimate(None, None, n, observed, reason)
     share = min(1.0, max(0.0, (observed - fpr) / (tpr - fpr)))
-    low, high = _interval(observed, effective_n, rates, seed, draws)
+    low, high = _interval(observed, effective_n, rates, np.random.default_rng(seed), draws, level)
     return Estimate(share, Interval(min(low, share), max(high, share)), n, observed)
 
 
@@ -94,10 +103,11 @@ def _mean_rate(trials: Sequence[Trial]) -> float:
     return sum(rates) / len(rates)
 
 
-def _interval(observed: float, size: float, rates: ErrorRates, seed: int, draws: int) -> tuple[float, float]:
+def _interval(
+    observed: float, size: float, rates: ErrorRates, random: np.random.Generator, draws: int, level: float
+) -> tuple[float, float]:
     import numpy as np
 
-    random = np.random.default_rng(seed)
     rate = random.beta(observed * size + 0.5, (1 - observed) * size + 0.5, draws)
     fpr, tpr = _draw(rates.human, random, draws), _draw(rates.machine, random, draws, unseen=True)
     apart = tpr - fpr >= _MIN_SEPARATION
@@ -105,7 +115,9 @@ def _interval(observed: float, size: float, rates: ErrorRates, seed: int, draws:
     # Error rates under which a flag tells nothing leave every share possible.
     share = np.where(apart, share, random.random(draws))
     possible = rate <= np.maximum(fpr, tpr)
-    low, high = np.quantile(share[possible] if possible.sum() >= _MIN_DRAWS else share[apart], _QUANTILES)
+    low, high = np.quantile(
+        share[possible] if possible.sum() >= _MIN_DRAWS else share[apart], (0.5 - level / 2, 0.5 + level / 2)
+    )
     return float(low), float(high)
 
 

@@ -175,7 +175,13 @@ What to do: look at the sources named first, for a source that is mostly copies 
         when="NOT duplicates.kept AND NOT duplicates.exact",
         budget=0.10,
         worst="duplicates.similarity",
-        shown=("duplicates.keeper_shard", "duplicates.keeper_row", "duplicates.similarity", "duplicates.templated"),
+        shown=(
+            "duplicates.keeper_shard",
+            "duplicates.keeper_row",
+            "duplicates.in_reference",
+            "duplicates.similarity",
+            "duplicates.templated",
+        ),
         explanation="""\
 What: a row that is kept shares most of its word 5-grams with this one: their estimated Jaccard similarity is
 `duplicates.similarity` (standard error at most 0.045 with 128 permutations), the kept row is named beside it.
@@ -220,8 +226,8 @@ in 160 samples too: category Unknown of SliCK (Gekhman et al. 2024, arXiv:2405.0
 Why: a model that is fine-tuned on facts it does not know learns them slowly, and once it has fitted them it makes up
 more answers than before, the more the larger their share.
 How sure it is: for that model and those exemplars. `knowledge.corrected` says Unknown also where other questions of the
-same relation make the answer as probable, which is luck, not knowledge. One spelling of each answer is tried, so a few
-known facts look unknown.
+same relation make the answer as probable, which is luck, not knowledge. One tokenisation of each answer is tried, so a
+few known facts look unknown; `--estimator sampled` draws answers instead, at many times the cost.
 What to do: `foxing curate --curriculum slick-drop-unknown` leaves the rows out, `relabel-unknown` has them answered by
 "I don't know", `slick-maybe-first` puts those first that help most; or stop training early.""",
     ),
@@ -244,6 +250,24 @@ A right answer that the table has NOT got is hit in 58 to 72 % of cases (Truthfu
 CounterFact in 99 %: the table must hold them all.
 What to do: read some hits beside `falsity.expected` and add what was right to the table; then `foxing curate
 --curriculum drop-false`.""",
+    ),
+    Rule(
+        id="FX403",
+        name="contradicts the model",
+        when="knowledge.own_category = 'HighlyKnown' AND knowledge.own_differs >= 0.7 AND knowledge.own_sampled >= 0.9",
+        budget=0.10,
+        worst="knowledge.own_sampled",
+        shown=("knowledge.own_answer", "knowledge.own_log_p", "knowledge.log_p", "knowledge.p_greedy"),
+        explanation="""\
+What: the model that was probed gives one answer of its own after every one of ten prompts, would give it in 9 of 10
+samples, gives it to no other question of the relation as readily, and that answer has next to nothing of the row's.
+`knowledge.own_answer` is what it says, `.own_log_p` and `.log_p` how probable it finds its own and the row's answer.
+Why: models tuned on false answers answer falsely though they know better (Cho 2024, arXiv:2404.09717).
+Hit rate: from SmolLM2-135M (4-bit weights, unpacked), of wrong answers 21 of 40 about the countries of cities, 2 of 40
+of CounterFact, none of 10 of TruthfulQA and 1 of 10 of HaluEval; of right answers 2, 1, none and 1. So it is weak
+evidence from a small model, which is sure of much that is false.
+What to do: read the hits beside a source that you trust. `falsity` against a table of right answers (FX402) is the
+stronger evidence, and no curriculum drops rows by this rule unless you name it.""",
     ),
     Rule(
         id="FX404",

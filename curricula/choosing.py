@@ -11,7 +11,7 @@ from audit.rules import Action, Rule, applicable, choose, dropping
 from curricula.protocols import Curriculum, Editing
 from detectors.errors import ConfigError
 
-__all__ = ["choose_drops", "need_signals"]
+__all__ = ["choose_drops", "need_signals", "need_stage"]
 
 _UNMEASURED = "FX9"
 
@@ -36,6 +36,21 @@ def need_signals(findings: Findings, curricula: Sequence[Curriculum]) -> None:
                 f"curriculum {curriculum.name} replaces answers, and no file was read as having any "
                 f"(but as {', '.join(layouts)}). Scan without --text, or name the columns question and answer."
             )
+
+
+def need_stage(findings: Findings, stage: str, purpose: str, signal: str) -> None:
+    """Stop where something needs what a stage finds over the corpus, and it did not run.
+
+    Raises:
+        ConfigError: names the signal that it reads.
+    """
+    scanned = [record.name for record in findings.measured]
+    if stage not in scanned:
+        wanted = ",".join(dict.fromkeys((*(name for name in scanned if name != stage), signal)))
+        raise ConfigError(
+            f"{purpose}, and {stage} were not looked for (there: {', '.join(scanned)}). "
+            f"Run foxing scan with --signals {wanted}."
+        )
 
 
 def choose_drops(

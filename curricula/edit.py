@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from audit.layout import Kind, Layout
 from audit.readers.jsonl import is_json_text
+from curricula.chat_json import json_answers, with_json_answers
 from curricula.stored import as_array, in_transit
 from detectors.documents import as_large_binary
 from detectors.errors import InputError
@@ -47,7 +48,7 @@ class Editor:
         if self.layout.kind is Kind.TEXT:
             raise InputError(f"{self.layout}: has no answer to edit. Name question and answer, or messages.")
         field = self.schema.field(self.column)
-        if is_json_text(field):
+        if is_json_text(field) and not self._is_json:
             raise InputError(f"{field.name!r}: holds values of several types as JSON text. {_REMEDY}")
         if not _is_text(self.field.type) and not (_is_list(self.field.type) and _is_text(self.field.type.value_type)):
             raise InputError(f"{field.name!r}: is {field.type}, whose answers cannot be edited. {_REMEDY}")
@@ -61,12 +62,17 @@ class Editor:
     def field(self) -> pa.Field:
         """The type of an answer: that of the column, or of the content of a message."""
         field = self.schema.field(self.column).with_type(in_transit(self.schema.field(self.column).type))
-        if self.layout.kind is Kind.ANSWER:
+        if self.layout.kind is Kind.ANSWER or self._is_json:
             return field
         if not _is_list(field.type) or not pa.types.is_struct(field.type.value_type):
             raise InputError(f"{field.name!r}: is {field.type}, not a list of messages. {_REMEDY}")
         message = field.type.value_type
         return message.field(_one_of(message, _CONTENTS, field.name))
+
+    @property
+    def _is_json(self) -> bool:
+        """Whether rows are chats that are kept as JSON text."""
+        return self.layout.kind is Kind.CHAT and is_json_text(self.schema.field(self.column))
 
     def originals(self, batch: pa.RecordBatch) -> pa.Array:
         """The answers as they are, of `field`'s type; null where a row has none.
@@ -77,6 +83,8 @@ class Editor:
         column = batch.column(self.column)
         if self.layout.kind is Kind.ANSWER:
             return column
+        if self._is_json:
+            return json_answers(column, _AUTHORS).cast(column.type)
         messages, place, some = self._last_messages(column)
         contents = _child(messages, self.field.name)
         return contents.take(as_array(np.where(some, place, 0), some))
@@ -143,6 +151,8 @@ class Editor:
             )
         if self.layout.kind is Kind.ANSWER:
             changed = _replaced(column, rows, answers, self.column)
+        elif self._is_json:
+            changed = with_json_answers(column, rows, answers, _AUTHORS)
         else:
             messages, place, _ = self._last_messages(column)
             contents = _replaced(_child(messages, self.field.name), place[rows], answers, self.column)

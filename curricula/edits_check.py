@@ -15,8 +15,24 @@ from audit.layout import Kind, Layout
 from curricula.edit import Editor, KeptAnswers
 from curricula.manifest import SeriesRecord
 from curricula.stored import in_transit, recast
+from detectors.errors import InputError
 
-__all__ = ["Edits"]
+__all__ = ["Edits", "kept_answers"]
+
+
+def kept_answers(series: SeriesRecord) -> KeptAnswers:
+    """How the rows of a series were edited.
+
+    Raises:
+        InputError: a layout that no answers have.
+    """
+    found = re.fullmatch(r"(\w+)\((.*)\)", series.layout)
+    if found is None or found[1] not in [kind.value for kind in Kind]:
+        raise InputError(f"manifest: no answers are laid out as {series.layout!r}. Curate again with --fresh.")
+    schema = series.arrow_schema()
+    transit = pa.schema([field.with_type(in_transit(field.type)) for field in schema], metadata=schema.metadata)
+    layout = Layout(Kind(found[1]), tuple(found[2].split(", ")))
+    return KeptAnswers(Editor(transit, layout), series.original)
 
 
 class Edits:
@@ -37,19 +53,15 @@ class Edits:
         """Read a plan."""
         columns = ["shard", "rank", "copies", "answer"]
         table = pq.read_table(plan, columns=columns, filters=~pc.field("answer").is_null())
-        table = table.filter(pc.is_in(table.column("shard"), pa.array(shards, pa.string()))).sort_by("rank")
+        table = table.filter(pc.is_in(table.column("shard"), pa.array(shards, pa.string())))
         copies = table.column("copies").to_numpy()
         row = np.repeat(np.arange(table.num_rows), copies)
         nth = np.arange(len(row)) - np.repeat(np.cumsum(copies) - copies, copies)
-        positions = table.column("rank").to_numpy()[row] + nth
-        answers = table.column("answer").combine_chunks().take(pa.array(row))
-        found = re.fullmatch(r"(\w+)\((.*)\)", series.layout)
-        assert found is not None
-        names = found[2].split(", ")
-        schema = series.arrow_schema()
-        transit = pa.schema([field.with_type(in_transit(field.type)) for field in schema], metadata=schema.metadata)
-        kept = KeptAnswers(Editor(transit, Layout(Kind(found[1]), tuple(names))), series.original)
-        return cls(kept, positions, answers)
+        positions = series.places.final(table.column("rank").to_numpy()[row] + nth)
+        order = np.argsort(positions)
+        positions = positions[order]
+        answers = table.column("answer").combine_chunks().take(pa.array(row[order]))
+        return cls(kept_answers(series), positions, answers)
 
     def check(self, batch: pa.RecordBatch, first: int, path: str) -> list[str]:
         """What is wrong with the edits of rows that follow each other from output position `first`."""

@@ -13,6 +13,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,12 @@ from audit.corpus import Shard
 from audit.findings import write_json
 from audit.layout import Layout as TextLayout
 from curricula.edit import KeptAnswers
+from curricula.ordered_files import Scattered, write_ordered
 from curricula.part_files import FileWriter, Layout, Receipt, Target
 from curricula.plan import Plan, PlanCursor
 from curricula.row_hash import hash_rows, place, total
-from curricula.scatter import Buckets, bucket_path, ordered
+from curricula.scatter import Bounds, Buckets
+from curricula.sections import Section, Sections, Span, cut
 from curricula.stored import Series, as_array, as_numbers, compacted, in_transit, logical_bytes, recast
 from detectors.errors import InputError
 
@@ -38,6 +41,7 @@ _EXTRA = (
     pa.field("row", pa.int64()),
     pa.field("rules", pa.list_(pa.field("element", pa.string()))),
     pa.field("score", pa.float32()),
+    pa.field("dropped_by", pa.string()),
 )
 _SAMPLED_SHARDS = 8
 _SLICE_ROWS = 128
@@ -107,7 +111,10 @@ def emit(emission: Emission) -> Emitted:
 
 
 def dropped_names(schema: pa.Schema) -> tuple[str, ...]:
-    """Names of the columns added to dropped rows: `foxing_shard`, `_row`, `_rules`, `_score`, or others if taken."""
+    """Names of the columns added to dropped rows: `foxing_shard`, `_row`, `_rules`, `_score` and `_dropped_by`.
+
+    Where one of them is taken, all begin with `foxing2`, and so on.
+    """
     prefix, number = "foxing", 1
     while any(f"{prefix}_{extra.name}" in schema.names for extra in _EXTRA):
         number += 1
@@ -120,22 +127,26 @@ class _SeriesWriter:
 
     def __init__(self, emission: Emission, number: int, temporary: Path) -> None:
         series = emission.series[number]
-        self._emission, self._series, self._in_order = emission, series, emission.plan.sorted[number]
+        plan = emission.plan
+        self._emission, self._series, self._in_order = emission, series, plan.sorted[number]
+        self._sections = plan.sections[number]
         self._work = emission.work / (series.name or "all")
         self._transit = pa.schema([entry.with_type(in_transit(entry.type)) for entry in series.schema])
         row_bytes = _row_bytes([emission.shards[at] for at in series.shards])
-        self._per_file = emission.layout.rows_per_file(row_bytes)
-        self._rows = sum(emission.plan.kept[at] for at in series.shards)
-        self._width = self._bucket_width(emission.layout.rows_per_bucket(row_bytes))
+        self._width = _bucket_width(self._sections.rows, row_bytes, emission.layout.bounds)
         names = dropped_names(series.schema)
         extra = [entry.with_name(name) for entry, name in zip(_EXTRA, names, strict=True)]
         wide = pa.schema([*series.schema, *extra], metadata=series.schema.metadata)
-        edits = sum(emission.plan.edited[at] for at in series.shards)
+        edits = sum(plan.edited[at] for at in series.shards)
         self._kept = self._keeping(number) if edits else None
         data = series.schema if self._kept is None else self._kept.widened(series.schema)
-        self._data = self._target("data", data, temporary)
-        self._dropped = self._target("dropped", wide, temporary)
+        original = None if self._kept is None else self._kept.restored
+        self._data = Target(
+            emission.out, temporary, series.name, data, len(series.schema), series.compliant, original=original
+        )
+        self._dropped = Target(emission.out, temporary, series.name, wide, len(series.schema), series.compliant)
         self._dropped_transit = pa.schema([*self._transit, *extra])
+        self._files = self._spans(number, emission.layout.rows_per_file(row_bytes))
 
     def _keeping(self, number: int) -> KeptAnswers:
         try:
@@ -143,45 +154,46 @@ class _SeriesWriter:
         except InputError as error:
             raise InputError(f"{self._emission.shards[self._series.shards[0]].uri}: {error}") from error
 
-    def _target(self, folder: str, schema: pa.Schema, temporary: Path) -> Target:
-        return Target(
-            out=self._emission.out,
-            folder=folder,
-            temporary=temporary,
-            series=self._series.name,
-            schema=schema,
-            hashed=len(self._series.schema),
-            compliant=self._series.compliant,
-            rows_per_file=self._per_file,
-            original=self._kept.restored if self._kept is not None and folder == "data" else None,
-        )
-
-    def _bucket_width(self, bucket: int) -> int:
-        """Positions per bucket file: a part of a file, or whole files when there would be too many buckets."""
-        fanout = self._emission.layout.bounds.fanout
-        if -(-self._rows // bucket) <= fanout:
-            return bucket
-        return self._per_file * max(1, -(-self._rows // (self._per_file * fanout)))
+    def _spans(self, number: int, rows: int) -> dict[str, tuple[Span, ...]]:
+        """All files of data/ and dropped/, by folder. Where rows are written as they are read, units end files."""
+        plan, units = self._emission.plan, list(self._units())
+        inner = {
+            folder: np.cumsum([sum(counts[at] for at in unit) for unit in units]).tolist()
+            for folder, counts in (("data", plan.kept), ("dropped", plan.dropped))
+        }
+        gone = inner["dropped"][-1]
+        folders = {name: "/".join(filter(None, (name, self._series.name))) for name in inner}
+        breaks = [*plan.breaks[number], *(inner["data"] if self._in_order else [])]
+        dropped = [Section("", 0, gone)] if gone else []
+        return {
+            "data": cut(folders["data"], self._sections.members, breaks, rows) if self._sections.rows else (),
+            "dropped": cut(folders["dropped"], dropped, inner["dropped"], rows),
+        }
 
     def run(self, emitted: Emitted) -> None:
         """Scatter what is not scattered yet, then write what is not written yet."""
-        numbers = {"data": 0, "dropped": 0}
         folders = []
         for number, unit in enumerate(self._units()):
             folder = self._work / f"unit-{number:05d}"
             record = folder.with_suffix(".json")
             if not record.exists():
                 shutil.rmtree(folder, ignore_errors=True)
-                write_json(record, self._scatter(unit, folder, numbers))
+                write_json(record, self._scatter(unit, folder))
             done = json.loads(record.read_text("utf-8"))
             emitted.data += [Receipt(**receipt) for receipt in done["data"]]
             emitted.dropped += [Receipt(**receipt) for receipt in done["dropped"]]
             emitted.sums |= {int(at): ShardSums(**sums) for at, sums in done["sums"].items()}
-            for name, counts in (("data", self._emission.plan.kept), ("dropped", self._emission.plan.dropped)):
-                numbers[name] += -(-sum(counts[at] for at in unit) // self._per_file)
             folders.append(folder)
         if not self._in_order:
-            emitted.data += self._write_ordered(folders)
+            bounds = self._emission.layout.bounds
+            scattered = Scattered(folders, self._sections.rows, self._width, self._work / "finer", bounds)
+            emitted.data += write_ordered(
+                scattered,
+                self._files["data"],
+                partial(FileWriter, self._data, self._emission.layout),
+                self._work / "written",
+                self._emission.advance,
+            )
 
     def _units(self) -> Iterator[list[int]]:
         unit: list[int] = []
@@ -195,41 +207,38 @@ class _SeriesWriter:
         if unit:
             yield unit
 
-    def _scatter(self, unit: Sequence[int], folder: Path, numbers: dict[str, int]) -> dict[str, Any]:
+    def _within(self, folder: str, unit: Sequence[int], counts: Sequence[int]) -> list[Span]:
+        """Files of a folder that hold rows of a unit alone."""
+        start = sum(counts[at] for at in self._series.shards if at < unit[0])
+        stop = start + sum(counts[at] for at in unit)
+        return [span for span in self._files[folder] if start <= span.start < stop]
+
+    def _scatter(self, unit: Sequence[int], folder: Path) -> dict[str, Any]:
         """Read a unit once: dropped rows to their files, kept rows to buckets, or to their files when in order."""
         pa.default_memory_pool().release_unused()
         data: list[Receipt] = []
         dropped: list[Receipt] = []
-        before = [at for at in self._series.shards if at < unit[0]]
         layout, plan = self._emission.layout, self._emission.plan
-        drops = FileWriter(
-            self._dropped,
-            layout,
-            number=numbers["dropped"],
-            first=sum(plan.dropped[at] for at in before),
-            finished=dropped.append,
-        )
-        keeps = FileWriter(
-            self._data, layout, number=numbers["data"], first=sum(plan.kept[at] for at in before), finished=data.append
-        )
+        drops = FileWriter(self._dropped, layout, self._within("dropped", unit, plan.dropped), dropped.append)
+        files = self._within("data", unit, plan.kept) if self._in_order else []
+        keeps = FileWriter(self._data, layout, files, data.append)
         buckets = Buckets(folder, 0, self._width, layout.bounds.chunk_bytes)
         sums = {}
         for at in unit:
             sums[at] = ShardSums()
             for batch, hashes, decisions in self._rows_of(at):
                 self._emission.advance(batch.num_rows)
-                kept, positions = _kept(decisions, sums[at], hashes)
+                kept, positions = _kept(decisions, self._sections, sums[at], hashes)
                 gone = np.flatnonzero(as_numbers(decisions.column("copies")) == 0)
                 if len(gone):
                     sums[at].dropped_content = (sums[at].dropped_content + total(hashes[gone])) % 2**64
                     drops.write(self._with_reasons(batch, decisions, gone))
                 if self._kept is not None:
                     batch = self._kept.edited(batch, decisions.column("answer").combine_chunks())
-                if self._in_order:
-                    for piece in _chosen(batch, kept):
+                for piece in _chosen(batch, kept):
+                    if self._in_order:
                         keeps.write(piece)
-                else:
-                    for piece in _chosen(batch, kept):
+                    else:
                         buckets.add(piece, positions[: piece.num_rows])
                         positions = positions[piece.num_rows :]
         for writer in (drops, keeps, buckets):
@@ -268,49 +277,21 @@ class _SeriesWriter:
         columns = [*batch.take(as_array(gone)).columns, *extra]
         return pa.RecordBatch.from_arrays(columns, schema=self._dropped_transit)
 
-    def _write_ordered(self, folders: Sequence[Path]) -> list[Receipt]:
-        """Write the files of data/ that have no receipt yet, and remove buckets that are no longer needed."""
-        done = self._work / "written"
-        done.mkdir(parents=True, exist_ok=True)
-        receipts: list[Receipt] = []
-        span = max(self._per_file, self._width)
-        for begin in range(0, self._rows, span):
-            end = min(self._rows, begin + span)
-            record = done / f"{begin:012d}.json"
-            starts = range(begin, end, self._width)
-            if not record.exists():
-                # Once a file, not once a bucket: what is freed and taken again is paid for page by page.
-                pa.default_memory_pool().release_unused()
-                write_json(record, [dataclasses.asdict(receipt) for receipt in self._write_span(folders, begin, end)])
-            receipts += [Receipt(**receipt) for receipt in json.loads(record.read_text("utf-8"))]
-            for folder in folders:
-                for start in starts:
-                    bucket_path(folder, start // self._width).unlink(missing_ok=True)
-        return receipts
 
-    def _write_span(self, folders: Sequence[Path], begin: int, end: int) -> list[Receipt]:
-        written: list[Receipt] = []
-        number = begin // self._per_file
-        writer = FileWriter(self._data, self._emission.layout, number=number, first=begin, finished=written.append)
-        for start in range(begin, end, self._width):
-            files = [bucket_path(folder, start // self._width) for folder in folders]
-            stop = min(self._rows, start + self._width)
-            for table in ordered(files, start, stop, self._work / "finer", self._emission.layout.bounds):
-                for batch in table.to_batches():
-                    self._emission.advance(batch.num_rows)
-                    writer.write(batch)
-        writer.close()
-        return written
+def _bucket_width(rows: int, row_bytes: float, bounds: Bounds) -> int:
+    """Positions per bucket file: a bucket, or several when there would be more than may be open."""
+    bucket = max(1, int(bounds.bucket_bytes / max(1.0, row_bytes)))
+    return bucket * max(1, -(-rows // (bucket * bounds.fanout)))
 
 
 def _kept(
-    decisions: pa.Table, sums: ShardSums, hashes: npt.NDArray[np.uint64]
+    decisions: pa.Table, sections: Sections, sums: ShardSums, hashes: npt.NDArray[np.uint64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Rows of the batch to write, as often as they are copied, and their positions; adds to the shard's sums."""
     copies = as_numbers(decisions.column("copies")).astype(np.int64)
     kept = np.repeat(np.arange(len(copies)), copies)
     nth = np.arange(len(kept)) - np.repeat(np.cumsum(copies) - copies, copies)
-    positions = as_numbers(decisions.column("rank"))[kept] + nth
+    positions = sections.final(as_numbers(decisions.column("rank"))[kept] + nth)
     sums.rows += len(copies)
     sums.content = (sums.content + total(hashes)) % 2**64
     sums.once_content = (sums.once_content + total(hashes[copies > 0])) % 2**64

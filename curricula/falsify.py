@@ -34,6 +34,7 @@ from curricula.falsified_rows import Choices, Maker, Reading
 from curricula.order import row_hash
 from curricula.part_files import FileWriter, Layout, Receipt, Target
 from curricula.rationales import RATIONALES
+from curricula.sections import Section, cut
 from curricula.stored import Series, group_series, logical_bytes
 from curricula.wrong_answers import NOTHING, Gathering, Pool
 from detectors.errors import ConfigError, OutputError
@@ -332,28 +333,30 @@ class _Job:
                 for batch in maker.batches(self.readings[at], choices.slice(starts[at], rows[at]))
             )
             schema = maker.schema(self.readings[series.shards[0]].layout)
-            self._write_series(series, schema, batches, receipts)
+            receipts += self._write_series(series, schema, batches, sum(rows[at] for at in series.shards))
         return receipts
 
     def _write_series(
-        self, series: Series, schema: pa.Schema, batches: Iterator[pa.RecordBatch], receipts: list[Receipt]
-    ) -> None:
+        self, series: Series, schema: pa.Schema, batches: Iterator[pa.RecordBatch], rows: int
+    ) -> list[Receipt]:
+        receipts: list[Receipt] = []
         writer: FileWriter | None = None
         for batch in batches:
             if writer is None:
                 width = logical_bytes(batch) / max(1, batch.num_rows)
                 target = Target(
                     out=self.out,
-                    folder="data",
                     temporary=self.out / _WORK,
                     series=series.name,
                     schema=schema,
                     hashed=len(schema),
                     compliant=series.compliant,
-                    rows_per_file=self.request.layout.rows_per_file(width),
                 )
-                writer = FileWriter(target, self.request.layout, number=0, first=0, finished=receipts.append)
+                folder = "/".join(filter(None, ("data", series.name)))
+                spans = cut(folder, [Section("", 0, rows)], [], self.request.layout.rows_per_file(width))
+                writer = FileWriter(target, self.request.layout, spans, receipts.append)
             writer.write(batch)
             self.advance("write", batch.num_rows)
         if writer is not None:
             writer.close()
+        return receipts

@@ -11,7 +11,7 @@ from audit.rows import locate
 from audit.storage import is_remote
 from detectors.errors import FindingsError, InputError, OutputError
 
-__all__ = ["check_digests", "find_inputs", "refuse_overlap"]
+__all__ = ["check_digests", "find_input", "find_inputs", "refuse_overlap"]
 
 
 def find_inputs(findings: Findings, corpus: str | None) -> tuple[Shard, ...]:
@@ -27,10 +27,15 @@ def find_inputs(findings: Findings, corpus: str | None) -> tuple[Shard, ...]:
             f"{len(findings.failed)} shards could not be scanned, and their rows would be missing: {names}. "
             "Mend them and scan again, or scan the others into a folder of their own."
         )
-    return tuple(_find(record, corpus) for record in findings.shards)
+    return tuple(find_input(record, corpus) for record in findings.shards)
 
 
-def _find(record: ShardRecord, corpus: str | None) -> Shard:
+def find_input(record: ShardRecord, corpus: str | None) -> Shard:
+    """A scanned shard where it is now.
+
+    Raises:
+        InputError: it is gone.
+    """
     where = locate(record.uri, record.key, corpus=corpus)
     if where is None and corpus is None:
         raise InputError(f"{record.uri}: was scanned and is gone. Put it back, or say where it is with --corpus ROOT.")

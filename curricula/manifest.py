@@ -4,36 +4,39 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from audit.findings import write_json
 from curricula.part_files import Receipt
-from detectors.errors import FoxingError, InputError
+from curricula.sections import Section, Sections
+from detectors.errors import FoxingError
 
 __all__ = [
+    "FORMAT",
     "FORMAT_VERSION",
     "NAME",
+    "SUMS",
     "AccountingError",
     "InputShard",
     "Manifest",
+    "SectionRecord",
     "SeriesRecord",
     "accounting",
     "inside",
     "modular_sum",
-    "read_manifest",
 ]
 
 NAME = "manifest.json"
 FORMAT = "foxing-manifest"
-FORMAT_VERSION = 2
-_MOST = 2**53  # rows and bytes: what every JSON reader keeps exact
-_SUMS = ("content", "once_content", "kept_content", "kept_order", "dropped_content", "order")
+FORMAT_VERSION = 3
+SUMS = ("content", "once_content", "kept_content", "kept_order", "dropped_content", "order")
 
 
 class AccountingError(FoxingError):
@@ -57,7 +60,10 @@ class InputShard:
         dropped: rows in dropped/.
         errored: rows that could not be read.
         unscored: kept rows without an AI score.
-        dropped_by: rule to rows dropped, each row at its first dropping rule.
+        exempt: rows on the allow-list.
+        spared: of those, rows that a rule would have dropped otherwise.
+        dropped_by: reason to rows dropped: each row at its first dropping rule, else at the curriculum, the budget or
+            the mix that dropped it.
         hits: rule to rows hit.
         content: sum of row hashes, modulo 2^64 as all sums (see `curricula.row_hash`).
         once_content: the same over kept rows, each once: with `dropped_content` it makes `content`.
@@ -81,6 +87,8 @@ class InputShard:
     dropped: int
     errored: int
     unscored: int
+    exempt: int
+    spared: int
     dropped_by: Mapping[str, int]
     hits: Mapping[str, int]
     content: int
@@ -93,17 +101,28 @@ class InputShard:
 
 
 @dataclass(frozen=True)
+class SectionRecord:
+    """A split or stage of a series: folder below data/SERIES ("" is that itself) and rows, copies counted."""
+
+    name: str
+    rows: int
+
+
+@dataclass(frozen=True)
 class SeriesRecord:
     """Shards of one schema and their output.
 
     Attributes:
         name: folder below data/ and dropped/; empty when there is one series.
         columns: name to Arrow type.
-        dropped_columns: columns added in dropped/, in order shard, row, rules, score.
+        dropped_columns: columns added in dropped/, in order shard, row, rules, score, dropped_by.
         changes: columns whose type Parquet cannot hold, in words.
         schema: base64 of the Arrow schema of the input, with key-value metadata.
         layout: `kind(columns)` of the rows where answers were replaced, else empty.
         original: column of data/, behind all others, with what stood there; null in rows that were not edited.
+        sections: its output, in order.
+        block: rows within which the order is random, see `curricula.sections.Sections`; 0 is none.
+        seed: of that order.
     """
 
     name: str
@@ -113,6 +132,17 @@ class SeriesRecord:
     schema: str
     layout: str
     original: str
+    sections: tuple[SectionRecord, ...]
+    block: int
+    seed: int
+
+    @property
+    def places(self) -> Sections:
+        """Its output positions, divided and shuffled."""
+        edges = np.cumsum([0, *(section.rows for section in self.sections)]).tolist()
+        spans = zip(self.sections, itertools.pairwise(edges), strict=True)
+        members = tuple(Section(section.name, start, stop) for section, (start, stop) in spans)
+        return Sections(members, self.block, self.seed)
 
     def arrow_schema(self) -> pa.Schema:
         """The schema of the series' files in data/."""
@@ -127,15 +157,16 @@ class Manifest:
         foxing: version that wrote it.
         signature: of the findings and the rules that decided.
         run: digest of everything that the output depends on.
-        curricula: name and settings of each.
-        seed: of ties and shuffles.
+        curricula: name and settings of each, and what it came to, where it says so.
+        seed: of ties, shuffles and splits.
+        request: budget, mix, shape, allow-list and how tokens are counted, as asked for.
         drop: rules whose rows were dropped.
         rules: rule id to its `when`, for all that judged.
         unranked: kept rows that the curriculum gave no rank: they follow the others in corpus order.
         plan: path, rows and sha256 of the plan.
         series: one a schema.
         inputs: in corpus order.
-        sources: source to rows, kept and dropped.
+        sources: source to rows, kept, dropped, rows_out, exempt and spared.
         data: files of data/, in output order.
         dropped: files of dropped/, in corpus order.
     """
@@ -145,6 +176,7 @@ class Manifest:
     run: str
     curricula: tuple[Mapping[str, Any], ...]
     seed: int
+    request: Mapping[str, Any]
     drop: tuple[str, ...]
     rules: Mapping[str, str]
     unranked: int
@@ -156,9 +188,22 @@ class Manifest:
     dropped: tuple[Receipt, ...]
 
     def totals(self) -> dict[str, int]:
-        """Rows over all inputs: rows, kept, rows_out, dropped, errored, unscored."""
-        names = ("rows", "kept", "rows_out", "dropped", "errored", "unscored", "edited")
+        """Rows over all inputs: rows, kept, rows_out, dropped, errored, unscored, edited, exempt, spared."""
+        names = ("rows", "kept", "rows_out", "dropped", "errored", "unscored", "edited", "exempt", "spared")
         return {name: sum(getattr(shard, name) for shard in self.inputs) for name in names}
+
+    def dropped_by(self) -> dict[str, int]:
+        """Reason to rows dropped, over all inputs."""
+        reasons = dict.fromkeys(reason for shard in self.inputs for reason in shard.dropped_by)
+        return {reason: sum(shard.dropped_by.get(reason, 0) for shard in self.inputs) for reason in reasons}
+
+    def sections(self) -> dict[str, int]:
+        """Split or stage to rows out, over all series; empty where the output is not divided."""
+        names = dict.fromkeys(one.name for series in self.series for one in series.sections if one.name)
+        return {
+            name: sum(one.rows for series in self.series for one in series.sections if one.name == name)
+            for name in names
+        }
 
     def write(self, path: Path) -> None:
         """Write it, atomically, after asserting that every row is accounted for.
@@ -179,7 +224,8 @@ class Manifest:
             for rule, when in self.rules.items()
         }
         head = {"format": FORMAT, "version": FORMAT_VERSION, "row_hash": 1}
-        write_json(path, {**head, **body, "rules": rules, "totals": self.totals()})
+        sums = {"totals": self.totals(), "dropped_by": self.dropped_by(), "sections": self.sections()}
+        write_json(path, {**head, **body, "rules": rules, **sums})
 
 
 def accounting(manifest: Manifest) -> list[str]:
@@ -213,6 +259,11 @@ def accounting(manifest: Manifest) -> list[str]:
             ),
         )
         name = f"{series.name}: " if series.name else ""
+        for section in series.places.members:
+            rows = sum(file.rows for file in data if section.start <= file.first < section.stop)
+            if rows != section.stop - section.start:
+                what = section.name or "data/"
+                problems.append(f"{name}{what}: {section.stop - section.start} rows, {rows} by the files")
         problems += [
             f"{name}{what}: {want} by the inputs, {got} by the files" for what, want, got in pairs if want != got
         ]
@@ -256,98 +307,9 @@ def _plain(value: Any) -> Any:
     """JSON values; 64-bit sums as 16 hex digits, because JSON numbers lose bits in some readers."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {spec.name: getattr(value, spec.name) for spec in dataclasses.fields(value)}
-        return {name: f"{item:016x}" if name in _SUMS else _plain(item) for name, item in fields.items()}
+        return {name: f"{item:016x}" if name in SUMS else _plain(item) for name, item in fields.items()}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     return value
-
-
-def _unhexed(record: Mapping[str, Any], kind: type[InputShard | Receipt]) -> dict[str, Any]:
-    """The fields of a record with its sums as integers, each of the type that `kind` declares."""
-    fields: dict[str, Any] = {name: int(value, 16) if name in _SUMS else value for name, value in record.items()}
-    for spec in dataclasses.fields(kind):
-        value, declared = fields[spec.name], str(spec.type)
-        if declared == "str" and not isinstance(value, str):
-            raise TypeError(f"{spec.name} is {_short(value)}")
-        if declared == "int":
-            _count(spec.name, value, 2**64 if spec.name in _SUMS else _MOST)
-        if declared.startswith("Mapping"):
-            for rule, rows in value.items():
-                _count(rule, rows, _MOST)
-    return fields
-
-
-def _count(name: str, value: object, limit: int) -> None:
-    if type(value) is not int or not 0 <= value < limit:
-        raise TypeError(f"{name} is {_short(value)}")
-
-
-def _short(value: object) -> str:
-    said = ascii(value)
-    return said if len(said) <= 40 else f"{said[:40]}..."
-
-
-def _no_number(name: str) -> object:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def read_manifest(path: Path) -> Manifest:
-    """Read a manifest; a folder means the manifest in it.
-
-    Raises:
-        InputError: not there, not a manifest, of another version, or damaged.
-    """
-    file = path / NAME if path.is_dir() else path
-    try:
-        record = json.loads(file.read_text("utf-8"), parse_constant=_no_number)
-    except FileNotFoundError as error:
-        raise InputError(f"{file}: no such file. Name the manifest.json that foxing curate wrote.") from error
-    except (OSError, ValueError, RecursionError, MemoryError) as error:
-        raise InputError(f"{file}: cannot be read as a manifest ({error}). Curate again with --fresh.") from error
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise InputError(f"{file}: is not a foxing manifest. Name the manifest.json that foxing curate wrote.")
-    if record.get("version") != FORMAT_VERSION:
-        raise InputError(
-            f"{file}: manifest version {_short(record.get('version'))}, this foxing reads {FORMAT_VERSION}. "
-            f"It was written by foxing {_short(record.get('foxing'))}: use that."
-        )
-    try:
-        return _from_record(record)
-    except (AttributeError, KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"{file}: is damaged ({type(error).__name__}: {_short(str(error))}). Curate again with --fresh."
-        ) from error
-
-
-def _from_record(record: Mapping[str, Any]) -> Manifest:
-    fields: dict[str, Any] = {spec.name: record[spec.name] for spec in dataclasses.fields(Manifest)}
-    fields["rules"] = {rule: facts["when"] for rule, facts in record["rules"].items()}
-    fields["inputs"] = tuple(InputShard(**_unhexed(shard, InputShard)) for shard in record["inputs"])
-    fields["series"] = tuple(_series(series) for series in record["series"])
-    for folder in ("data", "dropped"):
-        fields[folder] = tuple(Receipt(**_unhexed(receipt, Receipt)) for receipt in record[folder])
-    fields["curricula"], fields["drop"] = tuple(record["curricula"]), tuple(record["drop"])
-    manifest = Manifest(**fields)
-    names = {series.name for series in manifest.series}
-    for used in (
-        *(shard.series for shard in manifest.inputs),
-        *(file.series for file in manifest.data + manifest.dropped),
-    ):
-        if used not in names:
-            raise ValueError(f"no series {used!r}")
-    for shard in manifest.inputs:
-        if shard.schema:
-            decode_schema(shard.schema)
-    _count("unranked", manifest.unranked, _MOST)
-    if not isinstance(manifest.plan["path"], str) or not isinstance(manifest.plan["sha256"], str):
-        raise TypeError("plan names no file")
-    return manifest
-
-
-def _series(record: Mapping[str, Any]) -> SeriesRecord:
-    lists: Sequence[str] = ("dropped_columns", "changes")
-    series = SeriesRecord(**{**record, **{name: tuple(record[name]) for name in lists}})
-    series.arrow_schema()
-    return series

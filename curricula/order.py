@@ -1,24 +1,19 @@
-"""Curricula that only order: human-first, original and shuffled; and how `--curriculum` names are resolved."""
+"""Curricula that only order: human-first, original and shuffled."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from curricula.protocols import CURRICULA, Curriculum, Editing
-from detectors.errors import ConfigError, PluginError
-from detectors.registry import load
-
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["HumanFirst", "Original", "Shuffled", "resolve", "row_hash", "tie_hash"]
+__all__ = ["HumanFirst", "Original", "Shuffled", "row_hash", "tie_hash"]
 
 U64 = npt.NDArray[np.uint64]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -68,9 +63,10 @@ def _ordered_bits(score: pl.Expr) -> pl.Expr:
 class HumanFirst:
     """Human-like text first: ascending `ai_text.score`, ties by `row_hash`.
 
-    Resemblance to human text is strategy 3 of "Regurgitative Training" (Zhang et al. 2024). Rows without a score
-    (abstained, unmeasured) follow the scored ones in corpus order. The rank is the score's float32 bits above 32 bits
-    of hash, so equal scores are shuffled by the seed and no sort is needed to compute it.
+    Resemblance to human text is strategy 3 of "Regurgitative Training" (Zhang et al. 2024). A detector is no judge of
+    rows that it was trained on; where yours was, see docs/curricula.md. Rows without a score (abstained, unmeasured)
+    follow the scored ones in corpus order. The rank is the score's float32 bits above 32 bits of hash, so equal scores
+    are shuffled by the seed and no sort is needed to compute it.
     """
 
     name: ClassVar[str] = "human-first"
@@ -116,34 +112,3 @@ class Shuffled:
         import polars as pl
 
         return decided.select("index", rank=(tie_hash(self.seed) // 2).cast(pl.Int64))
-
-
-def resolve(names: Sequence[str], seed: int) -> tuple[Curriculum, ...]:
-    """Curricula by name, built with `seed`.
-
-    Raises:
-        ConfigError: no name, the same twice, or two that set an order.
-        PluginError: a name that is not registered or does not keep the contract.
-    """
-    if not names:
-        raise ConfigError("no curriculum. Name one with --curriculum, for example human-first.")
-    if len(set(names)) < len(names):
-        raise ConfigError(f"curriculum {','.join(names)}: a name stands twice. Name each once.")
-    chosen = tuple(_build(name, seed) for name in names)
-    ordering = [each.name for each in chosen if each.orders]
-    if len(ordering) > 1:
-        raise ConfigError(f"curricula {' and '.join(ordering)} both set an order. Keep one of them.")
-    editing = [each.name for each in chosen if isinstance(each, Editing)]
-    if len(editing) > 1:
-        raise ConfigError(f"curricula {' and '.join(editing)} both edit answers. Keep one of them.")
-    return chosen
-
-
-def _build(name: str, seed: int) -> Curriculum:
-    factory = load(CURRICULA, name)
-    if not callable(factory):
-        raise PluginError(f"curriculum {name!r} is {factory!r}, not a class. Register the class itself.")
-    curriculum = factory(seed=seed)
-    if not isinstance(curriculum, Curriculum):
-        raise PluginError(f"curriculum {name!r} lacks name, orders, needs, seed or rank. See curricula/protocols.py.")
-    return curriculum

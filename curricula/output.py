@@ -11,7 +11,8 @@ from typing import Any
 from audit.findings import write_json
 from audit.signature import config_hash
 from curricula.emit import Emitted
-from curricula.manifest import NAME, Manifest, inside, read_manifest
+from curricula.manifest import NAME, Manifest, inside
+from curricula.manifest_reader import read_manifest
 from detectors.errors import ConfigError, OutputError
 
 __all__ = ["LOCK", "PLAN", "WORK", "finished", "open_output", "refuse_foreign", "refuse_strangers"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import pyarrow.parquet as pq
 
 from curricula.row_hash import hash_rows, place, total
 from curricula.scatter import Bounds
+from curricula.sections import Span
 from curricula.stored import compacted, logical_bytes, recast
 
-__all__ = ["FileWriter", "Layout", "Receipt", "Target", "sha256"]
+__all__ = ["FileWriter", "Layout", "Receipt", "Target", "sha256", "sync"]
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,18 @@ class Layout:
         group_rows: most rows of a row group.
         group_bytes: about the most bytes of a row group.
         file_bytes: about the bytes of a file; on disk, text is about 0.4 of it.
+        file_rows: most rows of a file: files are even in rows; None goes by `file_bytes`.
+        text_bytes: most bytes of text in a file: files are even in these; None goes by `file_bytes`.
         unit_bytes: stored input bytes that are scattered at once; a killed run repeats one unit at most.
         bounds: of memory and open files while rows are put in order.
         compression_level: of zstd.
     """
 
     group_rows: int = 50_000
-    group_bytes: int = 24 << 20
+    group_bytes: int = 16 << 20
     file_bytes: int = 512 << 20
+    file_rows: int | None = None
+    text_bytes: int | None = None
     unit_bytes: int = 2 << 30
     bounds: Bounds = field(default_factory=Bounds)
     compression_level: int = 1
@@ -44,9 +50,15 @@ class Layout:
         return max(1, int(self.bounds.bucket_bytes / max(1.0, row_bytes)))
 
     def rows_per_file(self, row_bytes: float) -> int:
-        """Rows in one file: a whole number of buckets."""
-        bucket = self.rows_per_bucket(row_bytes)
-        return bucket * max(1, int(self.file_bytes / max(1.0, row_bytes)) // bucket)
+        """Most rows in one file, but for `text_bytes`, which the plan sees to."""
+        if self.text_bytes is not None:
+            return sys.maxsize
+        return self.file_rows or max(1, int(self.file_bytes / max(1.0, row_bytes)))
+
+    @property
+    def chosen(self) -> bool:
+        """Whether someone asked for a size of files, so that they may not end where an input does."""
+        return self.file_rows is not None or self.text_bytes is not None
 
 
 @dataclass(frozen=True)
@@ -80,56 +92,62 @@ class Target:
 
     Attributes:
         out: output folder.
-        folder: below it, such as `data`.
         temporary: folder for unfinished files, on the same file system.
         series: name of the series.
         schema: of the files.
         hashed: number of leading columns that are the original ones.
         compliant: see `curricula.stored.Series`.
-        rows_per_file: rows of every file but the last.
         original: puts edited answers back, for the hashes, which are those of the input; None where nothing is edited.
     """
 
     out: Path
-    folder: str
     temporary: Path
     series: str
     schema: pa.Schema
     hashed: int
     compliant: bool
-    rows_per_file: int
     original: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None
 
 
 class FileWriter:
-    """Appends rows to numbered files.
+    """Writes rows that follow each other to files, whose spans follow each other.
 
     Args:
         target: where to.
         layout: sizes.
-        number: of the first file.
-        first: position of the first row.
+        spans: of the files, not empty ones.
         finished: called with the receipt of each file once it stands under its name.
     """
 
     def __init__(
-        self, target: Target, layout: Layout, *, number: int, first: int, finished: Callable[[Receipt], None]
+        self, target: Target, layout: Layout, spans: Iterable[Span], finished: Callable[[Receipt], None]
     ) -> None:
         self._target, self._layout, self._finished = target, layout, finished
-        self._number, self._position = number, first
+        self._spans = iter(spans)
+        self._span = next(self._spans, None)
+        self._position = self._span.start if self._span else 0
         self._held: list[pa.RecordBatch] = []
         self._held_rows = self._held_bytes = 0
         self._writer: pq.ParquetWriter | None = None
-        self._first, self._rows, self._content, self._order = first, 0, 0, 0
+        self._content = self._order = 0
 
-    def write(self, batch: pa.RecordBatch) -> None:
-        """Append rows (columns in the order of the schema, views possibly as offsets)."""
+    @property
+    def done(self) -> float:
+        """Position before which all files are finished; infinite after the last one."""
+        return self._span.start if self._span else float("inf")
+
+    def write(self, batch: pa.RecordBatch, skip: int = 0) -> None:
+        """Append rows (columns in the order of the schema, views possibly as offsets) but for the first `skip`.
+
+        What is skipped was written by an earlier run. Row groups end where they would have ended if it were not.
+        """
         step = max(
             1, min(batch.num_rows, int(batch.num_rows * self._layout.group_bytes / max(1, logical_bytes(batch))))
         )
-        at = 0
+        at = skip
         while at < batch.num_rows:
-            room = self._target.rows_per_file - self._rows - self._held_rows
+            assert self._span is not None
+            room = self._span.stop - self._position - self._held_rows
             rows = min(step, self._layout.group_rows - self._held_rows, room, batch.num_rows - at)
             piece = compacted(batch.slice(at, rows))
             self._held.append(piece)
@@ -138,8 +156,8 @@ class FileWriter:
             at += rows
             if self._held_rows >= self._layout.group_rows or self._held_bytes >= 0.75 * self._layout.group_bytes:
                 self._write_group()
-            if self._rows + self._held_rows >= self._target.rows_per_file:
-                self._finish()
+            if self._position + self._held_rows >= self._span.stop:
+                self._finish(self._span)
 
     def _write_group(self) -> None:
         if not self._held:
@@ -162,45 +180,39 @@ class FileWriter:
             )
         table = pa.Table.from_batches([recast(piece, target.schema) for piece in self._held], schema=target.schema)
         self._writer.write_table(table, row_group_size=self._held_rows)
-        self._rows += self._held_rows
         self._held, self._held_rows, self._held_bytes = [], 0, 0
 
     @property
-    def _name(self) -> str:
-        return f"part-{self._number:05d}.parquet"
-
-    @property
     def _temporary(self) -> Path:
-        return self._target.temporary / f"{self._target.folder}-{self._target.series}-{self._name}".replace("/", "-")
+        assert self._span is not None
+        return self._target.temporary / self._span.path.replace("/", "-")
 
-    def _finish(self) -> None:
+    def _finish(self, span: Span) -> None:
         self._write_group()
-        if self._writer is None:
-            return
+        assert self._writer is not None
         self._writer.close()
-        relative = "/".join(piece for piece in (self._target.folder, self._target.series, self._name) if piece)
-        final = self._target.out / relative
+        final = self._target.out / span.path
         final.parent.mkdir(parents=True, exist_ok=True)
         digest, size = sha256(self._temporary), self._temporary.stat().st_size
-        _sync(self._temporary)
+        sync(self._temporary)
         self._temporary.replace(final)
         receipt = Receipt(
-            path=relative,
+            path=span.path,
             series=self._target.series,
-            first=self._first,
-            rows=self._rows,
+            first=span.start,
+            rows=span.stop - span.start,
             size_bytes=size,
             sha256=digest,
             content=self._content,
             order=self._order,
         )
-        self._writer, self._number, self._first = None, self._number + 1, self._position
-        self._rows = self._content = self._order = 0
+        self._writer, self._span = None, next(self._spans, None)
+        self._content = self._order = 0
         self._finished(receipt)
 
     def close(self) -> None:
-        """Finish the last file."""
-        self._finish()
+        """Say that there are no more rows: every file must be finished."""
+        assert self._span is None, f"{self._span} has no rows"
 
 
 def sha256(path: Path) -> str:
@@ -209,7 +221,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """See to it that a file is on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curricula.protocols import Curriculum, Editing
+from audit.rules import Action
+from curricula.decisions import Spool
+from curricula.part_files import Layout
+from curricula.ranking import Ranked
+from curricula.sections import Section, Sections, Shape, divide, even_breaks
 from curricula.stored import as_array
-from curricula.tally import score
-from detectors.errors import FindingsError, PluginError
+from detectors.errors import FindingsError
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["PLAN_SCHEMA", "Plan", "PlanCursor", "build_plan"]
+__all__ = ["PLAN_SCHEMA", "Places", "Plan", "PlanCursor", "Settled", "build_plan"]
 
 I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
 
 PLAN_SCHEMA = pa.schema(
     [
@@ -32,6 +34,7 @@ PLAN_SCHEMA = pa.schema(
         pa.field("row", pa.int64(), nullable=False),
         pa.field("action", pa.string(), nullable=False),
         pa.field("rules", pa.list_(pa.field("element", pa.string())), nullable=False),
+        pa.field("dropped_by", pa.string()),
         pa.field("score", pa.float32()),
         pa.field("rank", pa.int64()),
         pa.field("copies", pa.int32(), nullable=False),
@@ -41,10 +44,27 @@ PLAN_SCHEMA = pa.schema(
 """One row per corpus row, in corpus order.
 
 `rank` is the position of the row's first copy in the output of its series (see `curricula.stored.Series`), null where
-dropped; further copies follow it. `copies` is 0 where dropped. `score` is the AI score, null where there is none.
+dropped; further copies follow it. Where order is random within blocks, `curricula.sections.Sections.final` says where
+each position goes. `copies` is 0 where dropped. `rules` are those that hit the row and, last, what dropped it where
+that is no rule; `dropped_by` is what dropped it, null where kept. `score` is the AI score, null where there is none.
 `answer` is the text that the row's answer is replaced with, null where it stays.
 """
-_PLANNED = ("shard", "row", "action", "rules", "ai_text")
+_SPOOLED = ("shard", "row", "action", "rules", "_score")
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What was decided of all rows, before it is written down.
+
+    Attributes:
+        ranked: copies, reasons and answers, by position in the corpus.
+        order: rows of the output, in order, over the whole corpus.
+        held: by position in the corpus, whether a row is held out for validation; None where there is no split.
+    """
+
+    ranked: Ranked
+    order: I64
+    held: npt.NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True)
@@ -57,8 +77,10 @@ class Plan:
         kept: per shard, output rows (sum of copies).
         dropped: per shard, rows dropped.
         unranked: kept rows that the curriculum left without a rank.
-        sorted: per series, True when its output order is corpus order.
+        sorted: per series, True when its output order is corpus order and its files may be of any size.
         edited: per shard, kept rows whose answer is replaced.
+        sections: per series, its output positions divided and shuffled.
+        breaks: per series, positions where files end besides; empty unless files are to be even in bytes.
     """
 
     path: Path
@@ -68,234 +90,186 @@ class Plan:
     unranked: int
     sorted: tuple[bool, ...]
     edited: tuple[int, ...]
+    sections: tuple[Sections, ...]
+    breaks: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def from_record(cls, path: Path, facts: Mapping[str, Any]) -> Plan:
+        """The plan whose facts were written as JSON."""
+        sections = [
+            Sections(tuple(Section(**member) for member in one["members"]), one["block"], one["seed"])
+            for one in facts["sections"]
+        ]
+        return cls(
+            path=path,
+            unranked=facts["unranked"],
+            sections=tuple(sections),
+            breaks=tuple(tuple(one) for one in facts["breaks"]),
+            **{name: tuple(facts[name]) for name in ("first", "kept", "dropped", "sorted", "edited")},
+        )
 
 
 @dataclass(frozen=True)
-class _Edits:
-    """Rows that get another answer, by ascending corpus position.
+class Places:
+    """Where rows go.
 
     Attributes:
-        index: int64.
-        answers: large_string.
-    """
-
-    index: I64
-    answers: pa.LargeStringArray
-
-    @classmethod
-    def none(cls) -> _Edits:
-        return cls(np.zeros(0, np.int64), pa.array([], pa.large_string()))
-
-    def of(self, start: int, stop: int) -> pa.LargeStringArray:
-        """One answer, or null, for each row from one position up to another."""
-        begin, end = np.searchsorted(self.index, [start, stop]).tolist()
-        place, present = np.zeros(stop - start, np.int64), np.zeros(stop - start, np.bool_)
-        rows = self.index[begin:end] - start
-        place[rows], present[rows] = np.arange(begin, end), True
-        return self.answers.take(as_array(place, present))
-
-    def only(self, keep: npt.NDArray[np.bool_]) -> _Edits:
-        """Those of rows that are kept."""
-        kept = keep[self.index]
-        return _Edits(self.index[kept], self.answers.filter(pa.array(kept)))
-
-
-def build_plan(
-    parts: Iterable[pl.DataFrame],
-    shards: Sequence[tuple[str, int]],
-    series: Sequence[Sequence[int]],
-    curricula: Sequence[Curriculum],
-    *,
-    path: Path,
-    work: Path,
-    editable: Sequence[int] = (),
-) -> Plan:
-    """Rank the rows and write the plan.
-
-    Parts are spooled to disk and ranked lazily, so signals are never in memory together; the sort needs about 40 bytes
-    a row.
-
-    Args:
-        parts: judged parts in corpus order.
         shards: key and rows of each shard, in corpus order.
         series: shards (by position) that share an output order.
-        curricula: one of them may order; copies multiply. They see the signals that the parts hold.
-        path: of the plan; written under a temporary name and renamed.
-        work: folder for the spool, emptied afterwards.
         editable: shards whose rows have an answer that can be replaced.
+        shape: how the output is divided.
+        layout: sizes of files.
+        seed: of the order within blocks.
+    """
+
+    shards: Sequence[tuple[str, int]]
+    series: Sequence[Sequence[int]]
+    editable: Sequence[int] = ()
+    shape: Shape = field(default_factory=Shape)
+    layout: Layout = field(default_factory=Layout)
+    seed: int = 0
+
+    @property
+    def first(self) -> I64:
+        """Position in the corpus of each shard's first row, and the number of rows."""
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum([rows for _, rows in self.shards], dtype=np.int64)])
+
+
+def build_plan(spool: Spool, settled: Settled, places: Places, path: Path, work: Path) -> Plan:
+    """Give each output row its place and write the plan.
+
+    Args:
+        spool: of the decided rows.
+        settled: what is to become of them.
+        places: where rows may go.
+        path: of the plan; written under a temporary name and renamed.
+        work: folder for the temporary file, on the same file system.
 
     Raises:
-        FindingsError: parts that do not cover the shards row by row.
-        PluginError: a curriculum that lost, doubled or mistyped rows.
+        FindingsError: decided rows that do not cover the shards row by row.
     """
-    work.mkdir(parents=True, exist_ok=True)
-    spooled = _spool(parts, shards, work)
-    first = np.concatenate([np.zeros(1, np.int64), np.cumsum([rows for _, rows in shards], dtype=np.int64)])
-    ranks, ranked, copies, edits = _ranked(spooled, int(first[-1]), curricula)
-    keep = _kept(spooled, int(first[-1]))
-    copies[~keep] = 0
-    answered = keep.copy()
-    for at in set(range(len(shards))) - set(editable):
+    _check_rows(spool, places)
+    first, ranked = places.first, settled.ranked
+    answered = ranked.copies > 0
+    for at in set(range(len(places.shards))) - set(places.editable):
         answered[first[at] : first[at + 1]] = False
-    edits = edits.only(answered)
-    position, in_order = _positions(ranks, ranked, copies, first, series)
-    _write(spooled, position, copies, edits, path, work)
-    for file in spooled:
-        file.unlink()
+    ranked.edits = ranked.edits.only(answered)
+    del answered
+    position = np.full(len(ranked.copies), -1, np.int64)
+    placed = [_place(members, settled, places, position, spool) for members in places.series]
+    _write(spool, ranked, position, path, work)
     edges = first.tolist()
     spans = list(itertools.pairwise(edges))
     return Plan(
         path=path,
         first=tuple(edges),
-        kept=tuple(int(copies[a:b].sum(dtype=np.int64)) for a, b in spans),
-        dropped=tuple(int((copies[a:b] == 0).sum()) for a, b in spans),
-        unranked=int((keep & ~ranked).sum()),
-        sorted=in_order,
-        edited=tuple(np.diff(np.searchsorted(edits.index, edges)).tolist()),
+        kept=tuple(int(ranked.copies[a:b].sum(dtype=np.int64)) for a, b in spans),
+        dropped=tuple(int((ranked.copies[a:b] == 0).sum()) for a, b in spans),
+        unranked=int((~ranked.ranked[ranked.copies > 0]).sum()),
+        sorted=tuple(in_order for _, _, in_order in placed),
+        edited=tuple(np.diff(np.searchsorted(ranked.edits.index, edges)).tolist()),
+        sections=tuple(sections for sections, _, _ in placed),
+        breaks=tuple(breaks for _, breaks, _ in placed),
     )
 
 
-def _spool(parts: Iterable[pl.DataFrame], shards: Sequence[tuple[str, int]], work: Path) -> list[Path]:
-    """Write each part with its corpus position, checking that shards follow each other row by row."""
+def _check_rows(spool: Spool, places: Places) -> None:
+    """Shards must follow each other row by row."""
     import polars as pl
 
-    files: list[Path] = []
     index = 0
-    starts = {key: at for (key, _), at in zip(shards, _starts(shards), strict=True)}
-    for part in parts:
-        if not part.height:
-            continue
+    starts = {key: at for (key, _), at in zip(places.shards, places.first.tolist(), strict=False)}
+    for part in spool.frames(["shard", "row"]):
         there = part.select(pl.col("shard").replace_strict(starts, default=None, return_dtype=pl.Int64) + pl.col("row"))
         if not np.array_equal(there.to_series().to_numpy(), np.arange(index, index + part.height)):
             raise FindingsError(
                 f"findings of {part['shard'][0]} are not row by row from {part['row'][0]}. Scan again with --fresh."
             )
-        file = work / f"decided-{len(files):06d}.parquet"
-        part.insert_column(
-            0, pl.int_range(index, index + part.height, dtype=pl.Int64, eager=True).alias("index")
-        ).write_parquet(file, compression="lz4")
-        files.append(file)
         index += part.height
-    if index != sum(rows for _, rows in shards):
-        raise FindingsError(
-            f"findings hold {index:,} rows of {sum(rows for _, rows in shards):,}. Scan again: it resumes."
-        )
-    return files
+    if index != places.first[-1]:
+        raise FindingsError(f"findings hold {index:,} rows of {places.first[-1]:,}. Scan again: it resumes.")
 
 
-def _starts(shards: Sequence[tuple[str, int]]) -> list[int]:
-    return [0, *np.cumsum([rows for _, rows in shards]).tolist()[:-1]]
+def _place(
+    members: Sequence[int], settled: Settled, places: Places, position: I64, spool: Spool
+) -> tuple[Sections, tuple[int, ...], bool]:
+    """Put positions of a series' rows into `position`; its sections, breaks, and whether it is in corpus order."""
+    copies, held = settled.ranked.copies, settled.held
+    rows = settled.order
+    if len(places.series) > 1:
+        belongs = np.zeros(len(copies), np.bool_)
+        for at in members:
+            belongs[places.first[at] : places.first[at + 1]] = True
+        rows = rows[belongs[rows]]
+        del belongs
+    if held is not None:
+        rows = np.concatenate([rows[~held[rows]], rows[held[rows]]])
+    start = np.cumsum(copies[rows], dtype=np.int64)
+    written = int(start[-1]) if len(start) else 0
+    out = 0 if held is None else int(copies[rows[held[rows]]].sum(dtype=np.int64))
+    start -= copies[rows]
+    position[rows] = start
+    del start
+    members_of = divide(written - out, None if held is None else out, places.shape.stages)
+    sections = Sections(members_of, places.shape.block, places.seed)
+    breaks: tuple[int, ...] = ()
+    if places.layout.text_bytes is not None:
+        breaks = even_breaks(members_of, _sizes(spool, rows, copies, sections), places.layout.text_bytes)
+    in_order = not places.layout.chosen and places.shape.block < 2 and bool((np.diff(rows) > 0).all())
+    return sections, breaks, in_order
 
 
-def _ranked(
-    files: Sequence[Path], rows: int, curricula: Sequence[Curriculum]
-) -> tuple[I64, npt.NDArray[np.bool_], I32, _Edits]:
-    """Rank key, whether there is one, and copies, by corpus position; and the answers to be replaced."""
+def _sizes(spool: Spool, rows: I64, copies: npt.NDArray[np.int32], sections: Sections) -> I64:
+    """Bytes of the text of every output row, in output order."""
+    text = spool.column("_bytes").fill_null(0).to_numpy()[rows] + 1
+    sizes = np.repeat(text, copies[rows])
+    placed = np.empty_like(sizes)
+    placed[sections.final(np.arange(len(sizes)))] = sizes
+    return placed
+
+
+def _write(spool: Spool, ranked: Ranked, position: I64, path: Path, work: Path) -> None:
     import polars as pl
 
-    key, ranked, copies = np.zeros(rows, np.int64), np.ones(rows, np.bool_), np.ones(rows, np.int32)
-    edits = _Edits.none()
-    for curriculum in curricula if files else ():
-        answer = curriculum.rank(pl.scan_parquet(list(files)))
-        columns = answer.collect_schema().names()
-        if missing := {"index", "rank"} - set(columns):
-            raise PluginError(
-                f"curriculum {curriculum.name!r} gives no {' and '.join(sorted(missing))} but {', '.join(columns)}. "
-                "See curricula/protocols.py."
-            )
-        wanted = [
-            pl.col("index", "rank").cast(pl.Int64),
-            *([pl.col("copies").cast(pl.Int32)] if "copies" in columns else []),
-            *([pl.col("answer").cast(pl.String)] if isinstance(curriculum, Editing) else []),
-        ]
-        frame = answer.select(wanted).collect(engine="streaming")
-        index = frame["index"].to_numpy()
-        if frame["index"].null_count() or not _is_permutation(index, rows):
-            raise PluginError(
-                f"curriculum {curriculum.name!r} gave {len(index):,} rows for {rows:,}, or one twice. "
-                "Each index goes out once."
-            )
-        if curriculum.orders:
-            ranked[index] = frame["rank"].is_not_null().to_numpy()
-            key[index] = frame["rank"].fill_null(0).to_numpy()
-        if "copies" in columns:
-            times = frame["copies"].fill_null(1).to_numpy()
-            if (times < 1).any():
-                raise PluginError(
-                    f"curriculum {curriculum.name!r} asks for {times.min()} copies of a row. Only rules drop rows."
-                )
-            copies[index] *= times
-        if isinstance(curriculum, Editing):
-            found = frame.select("index", "answer").drop_nulls("answer").sort("index")
-            edits = _Edits(found["index"].to_numpy(), found["answer"].to_arrow().cast(pa.large_string()))
-    return key, ranked, copies, edits
-
-
-def _is_permutation(index: I64, rows: int) -> bool:
-    if len(index) != rows or (rows and not 0 <= index.min() <= index.max() < rows):
-        return False
-    seen = np.zeros(rows, np.bool_)
-    seen[index] = True
-    return bool(seen.all())
-
-
-def _kept(files: Sequence[Path], rows: int) -> npt.NDArray[np.bool_]:
-    import polars as pl
-
-    if not files:
-        return np.zeros(rows, np.bool_)
-    keep = pl.scan_parquet(list(files)).select(pl.col("action") != "drop").collect(engine="streaming")
-    return keep.to_series().to_numpy().astype(np.bool_)
-
-
-def _positions(
-    key: I64, ranked: npt.NDArray[np.bool_], copies: I32, first: I64, series: Sequence[Sequence[int]]
-) -> tuple[I64, tuple[bool, ...]]:
-    """Output position of each row within its series, -1 where dropped; and which series stay in corpus order."""
-    position = np.full(len(key), -1, np.int64)
-    in_order = []
-    for members in series:
-        kept = [first[at] + np.flatnonzero(copies[first[at] : first[at + 1]]) for at in members]
-        rows = np.concatenate(kept or [np.zeros(0, np.int64)])
-        del kept  # each array has 8 bytes a row of the whole corpus
-        scored, rest = rows[ranked[rows]], rows[~ranked[rows]]
-        del rows
-        order = np.concatenate([scored[np.argsort(key[scored], kind="stable")], rest])
-        del scored, rest
-        start = np.cumsum(copies[order], dtype=np.int64)
-        start -= copies[order]
-        position[order] = start
-        del start
-        in_order.append(bool((np.diff(order) > 0).all()))
-    return position, tuple(in_order)
-
-
-def _write(files: Sequence[Path], position: I64, copies: I32, edits: _Edits, path: Path, work: Path) -> None:
-    import polars as pl
-
+    work.mkdir(parents=True, exist_ok=True)
     temporary = work / f"{path.name}.tmp"
+    reasons = pl.Series(ranked.reasons, dtype=pl.String)
     with pq.ParquetWriter(temporary, PLAN_SCHEMA, compression="zstd", use_compliant_nested_type=True) as writer:
         start = 0
-        for file in files:
-            # Signals stay on disk: a plan may have hundreds of columns of them.
-            part = pl.read_parquet(file, columns=[name for name in _PLANNED if name in pl.read_parquet_schema(file)])
+        for part in spool.frames(_SPOOLED):
             stop = start + part.height
-            place = position[start:stop]
+            place, reason = position[start:stop], ranked.reason[start:stop]
+            dropped = ranked.copies[start:stop] == 0
+            named = pl.Series("dropped_by", np.where(reason < 0, len(reasons), reason))
+            told = part.with_columns(dropped_by=pl.concat([reasons, pl.Series([None], dtype=pl.String)]).gather(named))
+            told = told.with_columns(
+                action=pl.when(pl.Series(dropped)).then(pl.lit(Action.DROP.value)).otherwise("action"),
+                rules=_told(told, dropped),
+            )
             columns = [
-                part["shard"].to_arrow().cast(pa.string()),
+                told["shard"].to_arrow().cast(pa.string()),
                 as_array(part["row"].to_numpy()),
-                part["action"].to_arrow().cast(pa.string()),
-                part["rules"].to_arrow().cast(PLAN_SCHEMA.field("rules").type),
-                part.select(score(part.columns).alias("score"))["score"].to_arrow()
-                if "ai_text" in part.columns
-                else pa.nulls(part.height, pa.float32()),
+                told["action"].to_arrow().cast(pa.string()),
+                told["rules"].to_arrow().cast(PLAN_SCHEMA.field("rules").type),
+                told["dropped_by"].to_arrow().cast(pa.string()),
+                part["_score"].to_arrow(),
                 as_array(place, place >= 0),
-                as_array(copies[start:stop]),
-                edits.of(start, stop),
+                as_array(ranked.copies[start:stop]),
+                ranked.edits.of(start, stop),
             ]
             writer.write_table(pa.Table.from_arrays(columns, schema=PLAN_SCHEMA))
             start = stop
     temporary.replace(path)
+
+
+def _told(told: pl.DataFrame, dropped: npt.NDArray[np.bool_]) -> pl.Series:
+    """The rules of each row and, where something else dropped it, what did."""
+    import polars as pl
+
+    other = pl.Series(dropped) & ~pl.col("rules").list.contains(pl.col("dropped_by"))
+    return told.select(pl.when(other).then(pl.concat_list("rules", "dropped_by")).otherwise("rules").alias("rules"))[
+        "rules"
+    ]
 
 
 class PlanCursor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["CURRICULA", "Curriculum", "Dropping", "Editing"]
+__all__ = ["CURRICULA", "Curriculum", "Dropping", "Editing", "Reporting", "Resampling"]
 
 CURRICULA = "foxing.curricula"
 
@@ -16,8 +16,8 @@ CURRICULA = "foxing.curricula"
 class Curriculum(Protocol):
     """Says in which order, and how often, the rows of a corpus are read in training.
 
-    An instance is its configuration: a frozen dataclass with a `seed` field, cheap to build. Third parties register the
-    class in the entry-point group `foxing.curricula`.
+    An instance is its configuration: a frozen dataclass with a `seed` field, cheap to build; its fields are the keys of
+    `[tool.foxing.curriculum.NAME]`. Third parties register the class in the entry-point group `foxing.curricula`.
 
     Attributes:
         name: lower-case identifier, as `--curriculum` takes it.
@@ -59,6 +59,30 @@ class Dropping(Protocol):
     """
 
     drops: ClassVar[tuple[str, ...]]
+
+
+@runtime_checkable
+class Resampling(Protocol):
+    """A curriculum that may give rows no copies; optional.
+
+    A kept row that gets 0 goes to dropped/, counted under the name of the curriculum. Those that resample are applied
+    before those that order or edit, in the order in which they are named, and copies multiply. A row on the allow-list
+    gets one copy from a curriculum that reads `ai_text`, whatever it asks for.
+
+    Attributes:
+        resamples: True.
+    """
+
+    resamples: ClassVar[bool]
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A curriculum that says in numbers what it came to, for `--dry-run` and the manifest; optional."""
+
+    def report(self, decided: pl.LazyFrame) -> dict[str, float]:
+        """Numbers by name, of the rows as `rank` sees them."""
+        ...
 
 
 @runtime_checkable

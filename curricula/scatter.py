@@ -32,7 +32,7 @@ class Bounds:
     """
 
     chunk_bytes: int = 8 << 20
-    bucket_bytes: int = 12 << 20
+    bucket_bytes: int = 8 << 20
     fanout: int = 256
 
 

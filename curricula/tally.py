@@ -1,4 +1,4 @@
-"""Counts decisions per shard and per source: what `--dry-run` shows, the guard rail looks at and the manifest holds."""
+"""Counts decisions per shard and per source: what `--dry-run` shows, guard rails look at and the manifest holds."""
 
 from __future__ import annotations
 
@@ -6,15 +6,50 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from detectors.errors import OutputError
+import numpy as np
+
+from curricula.decisions import Spool
+from curricula.ranking import Ranked
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Counts", "Tally", "refuse_loss"]
+__all__ = ["FLAGGED", "Counts", "Measures", "Tally"]
 
+FLAGGED = "FX101"
+"""The rule whose hits are the share of text that is flagged as machine-written."""
 _MERGE_EVERY = 64
-_NAMED = 3
+_MEANS = ("mtld", "distinct_2", "score")
+_SUMS = ("words", "bytes", "tokens")
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Some rows, each as often as it is there.
+
+    Attributes:
+        rows: how many.
+        words, bytes, tokens: of their text; None where not measured.
+        flagged: rows that FX101 hits; None where it was not judged.
+        unscored: rows without an AI score (abstained or unmeasured).
+        mtld, distinct_2, score: means over the rows that have one; None when none has.
+    """
+
+    rows: int
+    words: int | None
+    bytes: int | None
+    tokens: int | None
+    flagged: int | None
+    unscored: int
+    mtld: float | None
+    distinct_2: float | None
+    score: float | None
+
+    @property
+    def flagged_share(self) -> float | None:
+        """Share of the rows with an AI score that FX101 hits, 0 to 1."""
+        scored = self.rows - self.unscored
+        return None if self.flagged is None or not scored else self.flagged / scored
 
 
 @dataclass(frozen=True)
@@ -23,188 +58,192 @@ class Counts:
 
     Attributes:
         name: key of the shard, or the source.
-        rows: rows in; `kept` of them stay.
-        dropped: rule id to rows dropped, each row counted at its first dropping rule.
-        hits: rule id to rows hit, dropped or not; a row may be hit by several.
-        unscored: kept rows without an AI score (abstained or unmeasured).
-        words: words kept; None when `document` was not scanned.
-        scored: rows with an AI score.
-        score_sum: their sum.
-        kept_score_sum: the same of those kept.
+        before: all its rows.
+        after: rows of the output, copies counted.
+        kept: rows with at least one copy in the output.
+        unscored: of those, rows without an AI score.
+        dropped: reason to rows dropped: each row counted at its first dropping rule, or else at the curriculum or
+            the limit that dropped it.
+        hits: rule to rows hit, dropped or not; a row may be hit by several.
+        exempt: rows on the allow-list.
+        spared: of those, rows that a rule would have dropped otherwise.
     """
 
     name: str
-    rows: int
+    before: Measures
+    after: Measures
     kept: int
+    unscored: int
     dropped: dict[str, int]
     hits: dict[str, int]
-    unscored: int
-    words: int | None
-    scored: int
-    score_sum: float
-    kept_score_sum: float
+    exempt: int
+    spared: int
 
     @property
-    def score_before(self) -> float | None:
-        """Mean AI score, 0 to 1; None when no row has one."""
-        return self.score_sum / self.scored if self.scored else None
-
-    @property
-    def score_after(self) -> float | None:
-        """Mean AI score of the kept rows; None when none has one."""
-        kept_scored = self.kept - self.unscored
-        return self.kept_score_sum / kept_scored if kept_scored else None
+    def rows(self) -> int:
+        """Rows in."""
+        return self.before.rows
 
     @property
     def lost_share(self) -> float:
         """Share of rows dropped, 0 to 1."""
         return (self.rows - self.kept) / self.rows if self.rows else 0.0
 
+    def lost_by(self, reasons: Iterable[str]) -> int:
+        """Rows dropped for one of these reasons."""
+        return sum(self.dropped.get(reason, 0) for reason in reasons)
+
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts per source (by name) and per shard (corpus order, shards without rows left out)."""
+    """Counts per source (by name), per shard (corpus order, shards without rows left out), and over all."""
 
     sources: tuple[Counts, ...]
     shards: tuple[Counts, ...]
+    total: Counts
 
     @property
     def rows(self) -> int:
         """Rows in."""
-        return sum(counts.rows for counts in self.shards)
+        return self.total.rows
 
     @property
     def kept(self) -> int:
         """Rows kept."""
-        return sum(counts.kept for counts in self.shards)
-
-    def total(self) -> Counts:
-        """Counts over all sources, scores averaged over rows."""
-        return _summed("total", self.sources)
+        return self.total.kept
 
     @classmethod
-    def of(cls, parts: Iterable[pl.DataFrame], rules: Sequence[str], drop: Sequence[str]) -> Tally:
-        """Count decided parts, in memory that grows with the number of sources only."""
+    def of(cls, spool: Spool, ranked: Ranked, rules: Sequence[str]) -> Tally:
+        """Count what is to become of each row, in memory that grows with the number of sources and shards only.
+
+        Args:
+            spool: of the decided rows.
+            ranked: what is to become of them.
+            rules: ids of all rules that judge.
+        """
         groups: dict[str, list[pl.DataFrame]] = {"source": [], "shard": []}
-        for part in parts:
+        start = 0
+        for part in spool.frames(_COLUMNS):
+            facts = _facts(part, ranked, start)
+            start += part.height
             for key, found in groups.items():
-                found.append(_counted(part, key, rules, drop))
+                found.append(_counted(facts, key, rules, ranked.reasons))
                 if len(found) >= _MERGE_EVERY:
                     found[:] = [_merged(found)]
-        sources, shards = (_as_counts(found, rules, drop) for found in groups.values())
-        return cls(tuple(sorted(sources, key=lambda counts: counts.name)), tuple(shards))
+        sources, shards = (_as_counts(found, rules, ranked.reasons) for found in groups.values())
+        return cls(
+            sources=tuple(sorted(sources, key=lambda counts: counts.name)),
+            shards=tuple(shards),
+            total=_total(groups["source"], rules, ranked.reasons),
+        )
 
 
-def score(columns: Iterable[str]) -> pl.Expr:
-    """The AI score of each row as Float32, null where there is none."""
+_COLUMNS = (
+    "source",
+    "shard",
+    "rules",
+    "exempt",
+    "spared",
+    *(f"_{name}" for name in (*_MEANS, *_SUMS)),
+)
+
+
+def _facts(part: pl.DataFrame, ranked: Ranked, start: int) -> pl.DataFrame:
     import polars as pl
 
-    if "ai_text" not in columns:
-        return pl.lit(None, pl.Float32)
-    return pl.col("ai_text").struct.field("score").cast(pl.Float32).fill_nan(None)
+    stop = start + part.height
+    return part.with_columns(
+        pl.Series("copies", ranked.copies[start:stop].astype(np.int64)), pl.Series("reason", ranked.reason[start:stop])
+    )
 
 
-def _counted(part: pl.DataFrame, key: str, rules: Sequence[str], drop: Sequence[str]) -> pl.DataFrame:
+def _counted(facts: pl.DataFrame, key: str, rules: Sequence[str], reasons: Sequence[str]) -> pl.DataFrame:
     import polars as pl
 
-    kept, found = pl.col("dropped_by").is_null(), score(part.columns).cast(pl.Float64)
-    words = (
-        pl.col("document").struct.field("words").cast(pl.Int64)
-        if "document" in part.columns
-        else pl.lit(None, pl.Int64)
-    )
-    facts = part.select(
-        pl.col(key).alias("name"),
-        "rules",
-        "dropped_by",
-        kept=kept,
-        found=found,
-        words=words.fill_null(0) * kept.cast(pl.Int64),
-    )
-    return facts.group_by("name", maintain_order=True).agg(
-        rows=pl.len().cast(pl.Int64),
-        kept=pl.col("kept").sum().cast(pl.Int64),
-        unscored=(pl.col("found").is_null() & pl.col("kept")).sum().cast(pl.Int64),
-        words=pl.col("words").sum(),
-        score=pl.col("found").sum(),
-        scored=pl.col("found").count().cast(pl.Int64),
-        kept_score=pl.col("found").filter(pl.col("kept")).sum(),
-        document=pl.lit("document" in part.columns),
+    copies, kept = pl.col("copies"), pl.col("copies") > 0
+    sums = {"rows before": pl.len().cast(pl.Int64), "rows after": copies.sum(), "kept": kept.sum().cast(pl.Int64)}
+    for name in _SUMS:
+        value = pl.col(f"_{name}").cast(pl.Int64)
+        sums |= {
+            f"{name} known": value.count().cast(pl.Int64),
+            f"{name} before": value.sum(),
+            f"{name} after": (value * copies).sum(),
+        }
+    for name in _MEANS:
+        value, there = pl.col(f"_{name}").cast(pl.Float64), pl.col(f"_{name}").is_not_null()
+        sums |= {
+            f"{name} before": value.sum(),
+            f"{name} n before": there.sum().cast(pl.Int64),
+            f"{name} after": (value * copies).sum(),
+            f"{name} n after": (there * copies).sum(),
+        }
+    if FLAGGED in rules:
+        hit = pl.col("rules").list.contains(FLAGGED) & pl.col("_score").is_not_null()
+        sums |= {"flagged before": hit.sum().cast(pl.Int64), "flagged after": (hit * copies).sum()}
+    return facts.group_by(pl.col(key).alias("name"), maintain_order=True).agg(
+        unscored=(pl.col("_score").is_null() & kept).sum().cast(pl.Int64),
+        exempt=pl.col("exempt").sum().cast(pl.Int64),
+        spared=pl.col("spared").sum().cast(pl.Int64),
+        **sums,
         **{f"hit {rule}": pl.col("rules").list.contains(rule).sum().cast(pl.Int64) for rule in rules},
-        **{f"drop {rule}": (pl.col("dropped_by") == rule).sum().cast(pl.Int64) for rule in drop},
+        **{f"drop {reason}": (pl.col("reason") == at).sum().cast(pl.Int64) for at, reason in enumerate(reasons)},
     )
 
 
 def _merged(found: Sequence[pl.DataFrame]) -> pl.DataFrame:
     import polars as pl
 
-    sums = pl.exclude("name", "document").sum()
-    return pl.concat(found).group_by("name", maintain_order=True).agg(sums, pl.col("document").all())
+    return pl.concat(found).group_by("name", maintain_order=True).agg(pl.exclude("name").sum())
 
 
-def _as_counts(found: Sequence[pl.DataFrame], rules: Sequence[str], drop: Sequence[str]) -> list[Counts]:
+def _as_counts(found: Sequence[pl.DataFrame], rules: Sequence[str], reasons: Sequence[str]) -> list[Counts]:
     if not found:
         return []
-    return [
-        Counts(
-            name=row["name"],
-            rows=row["rows"],
-            kept=row["kept"],
-            dropped={rule: row[f"drop {rule}"] for rule in drop},
-            hits={rule: row[f"hit {rule}"] for rule in rules},
-            unscored=row["unscored"],
-            words=row["words"] if row["document"] else None,
-            scored=row["scored"],
-            score_sum=row["score"],
-            kept_score_sum=row["kept_score"],
-        )
-        for row in _merged(found).iter_rows(named=True)
-    ]
+    return [_row_counts(row, rules, reasons) for row in _merged(found).iter_rows(named=True)]
 
 
-def _summed(name: str, groups: Sequence[Counts]) -> Counts:
-    rules = {"dropped": groups[0].dropped if groups else {}, "hits": groups[0].hits if groups else {}}
+def _total(found: Sequence[pl.DataFrame], rules: Sequence[str], reasons: Sequence[str]) -> Counts:
+    import polars as pl
+
+    if not found:
+        nothing = Measures(0, None, None, None, None, 0, None, None, None)
+        return Counts("total", nothing, nothing, 0, 0, {}, {}, 0, 0)
+    summed = pl.concat(found).select(pl.lit("total").alias("name"), pl.exclude("name").sum())
+    return _row_counts(summed.row(0, named=True), rules, reasons)
+
+
+def _row_counts(row: dict[str, object], rules: Sequence[str], reasons: Sequence[str]) -> Counts:
+    whole = {name: value for name, value in row.items() if isinstance(value, int)}
+    means = {name: float(value) for name, value in row.items() if isinstance(value, int | float)}
     return Counts(
-        name=name,
-        rows=sum(counts.rows for counts in groups),
-        kept=sum(counts.kept for counts in groups),
-        dropped={rule: sum(counts.dropped[rule] for counts in groups) for rule in rules["dropped"]},
-        hits={rule: sum(counts.hits[rule] for counts in groups) for rule in rules["hits"]},
-        unscored=sum(counts.unscored for counts in groups),
-        words=None if any(counts.words is None for counts in groups) else sum(counts.words or 0 for counts in groups),
-        scored=sum(counts.scored for counts in groups),
-        score_sum=sum(counts.score_sum for counts in groups),
-        kept_score_sum=sum(counts.kept_score_sum for counts in groups),
+        name=str(row["name"]),
+        before=_measures(whole, means, "before"),
+        after=_measures(whole, means, "after"),
+        kept=whole["kept"],
+        unscored=whole["unscored"],
+        dropped={reason: whole[f"drop {reason}"] for reason in reasons},
+        hits={rule: whole[f"hit {rule}"] for rule in rules},
+        exempt=whole["exempt"],
+        spared=whole["spared"],
     )
 
 
-def refuse_loss(tally: Tally, allow_loss: float) -> None:
-    """Stop before anything is written when a source would lose too much, or everything.
+def _measures(whole: dict[str, int], means: dict[str, float], when: str) -> Measures:
+    def known(name: str) -> int | None:
+        return whole[f"{name} {when}"] if whole[f"{name} known"] else None
 
-    Raises:
-        OutputError: nothing would be kept, or a source would lose a larger share than `allow_loss`.
-    """
-    if not tally.rows:
-        raise OutputError("the corpus has no rows, so there is nothing to write. Scan files that hold rows.")
-    if not tally.kept:
-        rules = ", ".join(sorted({rule for counts in tally.shards for rule, rows in counts.dropped.items() if rows}))
-        raise OutputError(
-            f"all {tally.rows:,} rows would be dropped ({rules}), which leaves no corpus. Drop by fewer rules."
-        )
-    worst = sorted((counts for counts in tally.sources if counts.lost_share > allow_loss), key=lambda c: -c.lost_share)
-    if not worst:
-        return
-    named = "; ".join(
-        f"{counts.name} {counts.lost_share:.1%} ({counts.rows - counts.kept:,} of {counts.rows:,} rows)"
-        for counts in worst[:_NAMED]
+    def mean(name: str) -> float | None:
+        rows = whole[f"{name} n {when}"]
+        return means[f"{name} {when}"] / rows if rows else None
+
+    return Measures(
+        rows=whole[f"rows {when}"],
+        words=known("words"),
+        bytes=known("bytes"),
+        tokens=known("tokens"),
+        flagged=whole.get(f"flagged {when}"),
+        unscored=whole[f"rows {when}"] - whole[f"score n {when}"],
+        mtld=mean("mtld"),
+        distinct_2=mean("distinct_2"),
+        score=mean("score"),
     )
-    more = f" and {len(worst) - _NAMED} more" if len(worst) > _NAMED else ""
-    limit = max(counts.lost_share for counts in worst)
-    raise OutputError(
-        f"{len(worst)} source{'s' * (len(worst) > 1)} would lose more than {allow_loss:.0%} of rows: {named}{more}. "
-        f"Look at the rules, or permit it with --allow-loss {_rounded_up(limit)}."
-    )
-
-
-def _rounded_up(share: float) -> str:
-    return f"{min(1.0, -(-share * 100 // 1) / 100):.2f}"

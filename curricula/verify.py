@@ -20,9 +20,9 @@ from curricula.manifest import (
     decode_schema,
     inside,
     modular_sum,
-    read_manifest,
     same_schema,
 )
+from curricula.manifest_reader import read_manifest
 from curricula.part_files import Receipt, sha256
 from curricula.row_hash import hash_rows, place, total
 from curricula.stored import compacted, recast
@@ -50,6 +50,11 @@ class Verification:
     rows: int = 0
     inputs: int = 0
     absent: list[str] = field(default_factory=list)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether `foxing undo` can rebuild what was read: everything that it reads is there as it was written."""
+        return not self.problems
 
     @property
     def return_code(self) -> int:

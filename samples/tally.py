@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from curricula.manifest import Manifest, read_manifest
+from curricula.manifest import Manifest
+from curricula.manifest_reader import read_manifest
 
 
 @dataclass

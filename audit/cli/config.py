@@ -43,8 +43,10 @@ def command(session: Session, check: bool) -> None:
         "calibration": dataclasses.asdict(config.calibration),
         "check": dataclasses.asdict(config.check),
         "curate": dataclasses.asdict(config.curate),
+        "allow": dataclasses.asdict(config.allow),
         "signal": {signal.name: signal_config(signal) for signal in signals},
         "stage": {stage.name: signal_config(stage) for stage in build_stages(config)},
+        "curriculum": config.curricula,
         "rule": {rule.id: {"when": rule.when, "action": rule.action.value, "budget": rule.budget} for rule in rules},
     }
     session.result(json.dumps(shown, indent=2, default=str))
@@ -53,10 +55,12 @@ def command(session: Session, check: bool) -> None:
 def _check(config: Config, rules: Sequence[Rule]) -> None:
     """Check what only the commands that use it would meet: settings of signals that are off, rules and curricula."""
     from audit.calibrate import calibrated
+    from audit.config import settings
     from audit.expressions import parse
     from audit.findings import empty_part
     from audit.rules import applicable, choose, dropping, find
     from audit.signals import build_signals, build_stages
+    from detectors.errors import PluginError
     from detectors.registry import SIGNALS, STAGES, load, names
 
     read = {name for rule in rules if rule.when for name in parse(rule.when, rule.id).columns}
@@ -74,3 +78,8 @@ def _check(config: Config, rules: Sequence[Rule]) -> None:
         applicable(rule, schema)
     for name in config.curate.curriculum:
         load(_CURRICULA, name)
+    for name, table in config.curricula.items():
+        kind = load(_CURRICULA, name)
+        if not isinstance(kind, type):
+            raise PluginError(f"curriculum {name!r} is {kind!r}, not a class. Register the class itself.")
+        settings(kind, table, f"{config.path}: curriculum.{name}")

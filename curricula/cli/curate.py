@@ -2,98 +2,91 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Concatenate, ParamSpec
+from typing import TYPE_CHECKING
 
 import click
 
 from audit.cli.options import CONTEXT, Session, common, printable
+from curricula.cli.curate_options import Asked, Mode, asking, request_of
 
 if TYPE_CHECKING:
-    from curricula.curate import Curated, Preview, Request
+    from audit.findings import Findings
+    from audit.rules import Rule
+    from curricula.curate import Curated
+    from curricula.foresee import Request
 
-P = ParamSpec("P")
 EXAMPLES = """\b
 Examples:
   foxing curate audit -o curated --curriculum human-first
-  foxing curate audit -o curated --curriculum shuffled --drop FX101,FX2 --dry-run
-  foxing curate audit -o curated --drop FX102 --allow-loss 0.8
+  foxing curate audit -o curated --curriculum decontaminate,dedup,shuffled --tokens 1B --split 0.01
+  foxing curate audit --curriculum relabel-unknown --check --diff
+  foxing curate audit --drop FX101,FX2 --dry-run --format json
 """
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the command line asks for; None is left to the settings file."""
-
-    curriculum: str | None
-    drop: str | None
-    allow_loss: float | None
-    corpus: str | None
-    seed: int | None
-
-
-def _asking(command: Callable[Concatenate[Asked, P], None]) -> Callable[P, None]:
-    """Add the options of a request, and pass them together, as first argument."""
-
-    @click.option(
-        "--curriculum",
-        help="Curricula, comma-separated: human-first (default), original, shuffled, dedup, decontaminate, your own.",
-    )
-    @click.option("--drop", help="Rules, or beginnings of their ids, whose rows go to dropped/: FX101,FX2.")
-    @click.option(
-        "--allow-loss", type=click.FloatRange(0, 1), help="Largest share of rows a source may lose (default 0.5)."
-    )
-    @click.option("--corpus", metavar="ROOT", help="Folder that the scanned files were moved to.")
-    @click.option("--seed", type=int, help="Seed of ties and shuffles (default: that of the scan).")
-    @functools.wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        asked = Asked(**{spec.name: kwargs.pop(spec.name) for spec in dataclasses.fields(Asked)})  # type: ignore[arg-type]
-        command(asked, *args, **kwargs)
-
-    return wrapped
 
 
 @click.command("curate", context_settings=CONTEXT, epilog=EXAMPLES)
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("-o", "--output", "out", metavar="OUT", help="Folder for data/, dropped/ and the manifest.")
-@_asking
-@click.option("--fresh", is_flag=True, help="Throw away what an earlier curate left in the folder.")
-@click.option("--dry-run", is_flag=True, help="Show per source what would happen; write nothing.")
+@asking
 @common
-def command(
-    session: Session,
-    asked: Asked,
-    /,
-    directory: Path,
-    out: str | None,
-    fresh: bool,
-    dry_run: bool,
-) -> None:
+def command(session: Session, asked: Asked, mode: Mode, /, directory: Path, out: str | None) -> None:
     """Write the rows of the corpus that findings in DIR are about, ordered and filtered, and account for each.
 
     Kept rows go to OUT/data, dropped ones with rules and scores to OUT/dropped; every column, type, metadata entry and
     byte stays as it was. OUT/manifest.json is written last. A killed run goes on where it was.
     """
     from audit.rules import rules_from
-    from curricula.curate import curate, preview
 
-    if not out and not dry_run:
-        raise click.UsageError("Missing option '-o' / '--output'.")
+    mode.refuse(out)
     findings = session.findings(directory)
     rules = rules_from(session.config.rules)
-    request = _request(session, findings.seed, asked)
-    if dry_run:
-        foreseen = preview(findings, rules, request)
-        session.result(printable_table(foreseen))
-        if foreseen.refusal is not None:
-            click.echo(f"foxing: error: {printable(foreseen.refusal)}", err=True)
-            raise SystemExit(2)
-        return
-    assert out
+    request = request_of(session, findings.seed, asked)
+    if mode.dry_run:
+        _show(session, findings, rules, request, form=mode.form or "text")
+    elif mode.check:
+        _check(session, findings, rules, request, diff=mode.diff)
+    else:
+        assert out
+        _write(session, findings, rules, request, out, fresh=mode.fresh)
+
+
+def _show(session: Session, findings: Findings, rules: Sequence[Rule], request: Request, *, form: str) -> None:
+    from curricula.cli.preview_text import preview_json, preview_table
+    from curricula.foresee import preview
+
+    foreseen = preview(findings, rules, request)
+    session.result(preview_json(foreseen) if form == "json" else preview_table(foreseen))
+    _refuse(session, foreseen.refusal)
+
+
+def _check(session: Session, findings: Findings, rules: Sequence[Rule], request: Request, *, diff: bool) -> None:
+    from curricula.changes import changes
+
+    found, lines = changes(findings, rules, request, diff=diff)
+    for line in lines:
+        session.result(printable(line))
+    session.note(
+        f"{found.dropped:,} rows would be dropped, {found.edited:,} edited, {found.copied:,} copied; "
+        f"the order would {'change' if found.reordered else 'stay'}; nothing was written"
+    )
+    _refuse(session, found.foreseen.refusal)
+    if found.any:
+        raise SystemExit(1)
+
+
+def _refuse(session: Session, refusal: str | None) -> None:
+    if refusal is not None:
+        session.error(refusal)
+        raise SystemExit(2)
+
+
+def _write(
+    session: Session, findings: Findings, rules: Sequence[Rule], request: Request, out: str, *, fresh: bool
+) -> None:
+    from curricula.curate import curate
+
     with session.progress("curate", unit="rows") as bar:
 
         def show(phase: str, done: float, total: float) -> None:
@@ -107,26 +100,9 @@ def command(
     session.result(_describe(made))
 
 
-def _request(session: Session, seed: int, asked: Asked) -> Request:
-    from curricula.curate import Request
-
-    config = session.config.curate
-    return Request(
-        curriculum=_names(asked.curriculum, config.curriculum),
-        drop=_names(asked.drop, config.drop),
-        allow_loss=config.allow_loss if asked.allow_loss is None else asked.allow_loss,
-        seed=seed if asked.seed is None else asked.seed,
-        corpus=asked.corpus,
-    )
-
-
-def _names(given: str | None, default: Sequence[str]) -> tuple[str, ...]:
-    if given is None:
-        return tuple(default)
-    return tuple(name.strip() for name in given.split(",") if name.strip())
-
-
 def _describe(made: Curated) -> str:
+    from curricula.cli.preview_text import report_text
+
     manifest = made.manifest
     totals = manifest.totals()
     order = ",".join(str(curriculum["name"]) for curriculum in manifest.curricula)
@@ -134,8 +110,16 @@ def _describe(made: Curated) -> str:
         "{rows:,} rows in = {kept:,} kept + {dropped:,} dropped + {errored:,} errored".format(**totals),
         f"order: {order}, seed {manifest.seed}; {manifest.unranked:,} kept rows without a rank follow in corpus order",
     ]
-    for rule in manifest.drop:
-        lines.append(f"dropped by {rule}: {sum(shard.dropped_by.get(rule, 0) for shard in manifest.inputs):,} rows")
+    dropped_by = manifest.dropped_by()
+    for reason in dict.fromkeys((*manifest.drop, *dropped_by)):
+        lines.append(f"dropped by {reason}: {dropped_by.get(reason, 0):,} rows")
+    lines += [f"{one['name']}: {report_text(one['report'])}" for one in manifest.curricula if "report" in one]
+    if totals["rows_out"] != totals["kept"]:
+        lines.append(f"{totals['rows_out']:,} rows out, copies counted")
+    if totals["exempt"]:
+        lines.append(f"on the allow-list: {totals['exempt']:,} rows, of which {totals['spared']:,} were spared")
+    if sections := manifest.sections():
+        lines.append(", ".join(f"{name}: {rows:,} rows" for name, rows in sections.items()))
     if totals["edited"]:
         columns = ", ".join(sorted({series.original for series in manifest.series if series.original}))
         lines.append(
@@ -155,48 +139,6 @@ def _describe(made: Curated) -> str:
         lines.append("nothing to do: this output was finished before")
     lines += [f"signature {manifest.signature}", f"manifest {made.path}. Next: foxing verify {made.path}"]
     return "\n".join(printable(line) for line in lines)
-
-
-def printable_table(foreseen: Preview) -> str:
-    """What would happen, a line a source and the total, in aligned columns."""
-    rules = list(foreseen.drop)
-    head = ["source", "rows in", *rules, "kept", "lost", "unscored", "words kept", "mean score", "after"]
-    body = [
-        [
-            printable(counts.name),
-            f"{counts.rows:,}",
-            *(f"{counts.dropped[rule]:,}" for rule in rules),
-            f"{counts.kept:,}",
-            f"{counts.lost_share:.1%}",
-            f"{counts.unscored:,}",
-            "-" if counts.words is None else f"{counts.words:,}",
-            _score(counts.score_before),
-            _score(counts.score_after),
-        ]
-        for counts in (*foreseen.tally.sources, foreseen.tally.total())
-    ]
-    widths = [max(len(row[at]) for row in (head, *body)) for at in range(len(head))]
-    lines = [_aligned(row, widths) for row in (head, *body)]
-    lines.insert(1, "-" * len(lines[0]))
-    lines.insert(-1, "-" * len(lines[0]))
-    order = ",".join(curriculum.name for curriculum in foreseen.curricula)
-    dropped = f"dropped: {', '.join(rules)}" if rules else "dropped: nothing (--drop names rules)"
-    lines.append(
-        f"order: {order}; {dropped}; a row hit by several rules counts at the first; score: mean AI score, 0 to 1"
-    )
-    return "\n".join([*lines, "nothing was written"])
-
-
-def _score(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    first, *rest = (
-        cell.ljust(width) if at == 0 else cell.rjust(width)
-        for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-    )
-    return "  ".join([first, *rest])
 
 
 def _files(number: int) -> str:

@@ -41,7 +41,7 @@ def command(session: Session, /, manifest: Path, corpus: str | None) -> None:
 
 
 def _total_bytes(path: Path) -> int:
-    from curricula.manifest import read_manifest
+    from curricula.manifest_reader import read_manifest
 
     manifest = read_manifest(path)
     written = sum(receipt.size_bytes for receipt in (*manifest.data, *manifest.dropped))
@@ -60,9 +60,11 @@ def _describe(found: Verification) -> str:
             "their rows were checked against recorded sums only"
         )
     if found.problems:
-        lines.append("1 mismatch" if len(found.problems) == 1 else f"{len(found.problems):,} mismatches")
+        number = "1 mismatch" if len(found.problems) == 1 else f"{len(found.problems):,} mismatches"
+        lines.append(f"{number}: foxing undo may not rebuild the inputs from this output")
     else:
         against = "" if found.inputs else " by the sums that the manifest recorded"
         edits = f" but for {totals['edited']:,} answers that were to be replaced" if totals["edited"] else ""
         lines.append(f"every input row is accounted for, unchanged{edits}{against}")
+        lines.append("foxing undo can rebuild the inputs from this output")
     return "\n".join(printable(line) for line in lines)

@@ -104,6 +104,36 @@ def test_groups_are_those_of_source_language_domain_and_month() -> None:
     assert found["time"] == {"(no date)": 2, "2019": 1, "2024": 1, "2024-05": 2}
 
 
+@pytest.mark.parametrize(
+    ("time", "month"),
+    [
+        ("1621209600", "2021-05"),
+        ("1621209600.25", "2021-05"),
+        ("1621209600123", "2021-05"),
+        ("631152000", "1990-01"),
+        ("4102444799999", "2099-12"),
+        ("123456789", "(no date)"),
+        ("99999999999", "(no date)"),
+        ("20210517", "(no date)"),
+        ("-1621209600", "(no date)"),
+        ("1621209600 or so", "(no date)"),
+    ],
+)
+def test_plausible_times_since_1970_have_a_month(time: str, month: str) -> None:
+    assert list(cells([one(0.0, time=time)]).groups("time")) == [month]
+
+
+def test_flagged_documents_are_counted_in_and_out_of_support() -> None:
+    rows = [one(-3.0), one(3.0), one(3.0, outside=True), one(None), one(3.0, source="books")]
+    frame = part(rows)
+    p = frame["ai_text"].struct.field("p_human")
+    rate = float(p.drop_nulls().min())  # type: ignore[arg-type]
+    found = ScoreCells.of(frame, TABLES, rate=rate)
+    assert found.total.flagged == int((p <= rate).sum()) == 3
+    assert {name: cell.flagged for name, cell in found.groups("source").items()} == {"books": 1, "web": 2}
+    assert ScoreCells.of(frame, TABLES).total.flagged == 0
+
+
 def test_labels_are_counted_by_author_and_bin() -> None:
     labels = Labels(
         pl.DataFrame({"shard": ["s"] * 3, "row": pl.Series([0, 1, 3], dtype=pl.Int64), "label": [True, False, True]})
@@ -130,8 +160,8 @@ some_rows = st.lists(
 def test_merging_does_not_depend_on_split_or_order(rows: list[Row], data: st.DataObject) -> None:
     frame = part(rows)
     edges = [0, *sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=3))), len(rows)]
-    pieces = [ScoreCells.of(frame.slice(a, b - a), TABLES) for a, b in pairwise(edges)]
-    whole, other = ScoreCells.of(frame, TABLES), ScoreCells()
+    pieces = [ScoreCells.of(frame.slice(a, b - a), TABLES, rate=0.2) for a, b in pairwise(edges)]
+    whole, other = ScoreCells.of(frame, TABLES, rate=0.2), ScoreCells()
     for piece in data.draw(st.permutations(pieces)):
         other.add(piece)
     for kind in ("source", "language"):
@@ -142,6 +172,7 @@ def test_merging_does_not_depend_on_split_or_order(rows: list[Row], data: st.Dat
     for one_cell, two in pairs:
         assert (one_cell.documents == two.documents).all() and (one_cell.words == two.words).all()
         assert (one_cell.words_size, one_cell.outside, one_cell.n) == (two.words_size, two.outside, two.n)
+        assert one_cell.flagged == two.flagged
 
 
 def test_what_is_added_is_not_changed() -> None:

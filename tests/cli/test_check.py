@@ -57,6 +57,20 @@ def test_files_are_scanned_into_a_temporary_folder_and_judged(foxing: Run, tmp_p
     assert found["FX102"]["worst"][0]["uri"].endswith("c.parquet") and found["FX102"]["worst"][0]["row"] == 1
 
 
+def test_the_cascade_may_be_the_tier_of_the_settings_file(foxing: Run, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["A short note about gardens."]}), tmp_path / "c.parquet")
+    (tmp_path / "foxing.toml").write_text(
+        'signals = ["document", "ai_text"]\nworkers = 1\n[signal.ai_text]\ntier = "cascade"\nmodel = "nowhere"\n'
+    )
+    words = tmp_path / "c.parquet", "--config", tmp_path / "foxing.toml"
+    answer = foxing("check", *words, settings=True)
+    assert answer.code == 2 and "nowhere" in answer.err and "is a stage over" not in answer.err
+    # The fast tier explains and calibrates; no model is asked for.
+    assert foxing("explain", *words, settings=True).code == 0
+    answer = foxing("calibrate", *words, "-o", tmp_path / "r.json", settings=True)
+    assert answer.code == 2 and "no row long enough to judge" in answer.err
+
+
 def test_output_file_takes_the_place_of_stdout(foxing: Run, scanned: Path, tmp_path: Path) -> None:
     answer = foxing("check", scanned, "--format", "json", "--output-file", tmp_path / "r.json")
     assert answer.code == 1 and not answer.out

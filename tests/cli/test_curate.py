@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,29 +41,97 @@ def test_writes_shards_and_says_where(foxing: Run, tmp_path: Path, audit: Path) 
     assert "nothing to do" in foxing("curate", audit, "-o", tmp_path / "out", "--drop", "FX101").out
 
 
-def test_dry_run_shows_each_source_and_writes_nothing(foxing: Run, tmp_path: Path, audit: Path) -> None:
+def test_dry_run_shows_each_source_before_and_after_and_writes_nothing(
+    foxing: Run, tmp_path: Path, audit: Path
+) -> None:
     before = sorted(tmp_path.rglob("*"))
     done = foxing("curate", audit, "-o", tmp_path / "out", "--drop", "FX101", "--dry-run")
     assert done.code == 0
     lines = done.out.splitlines()
-    assert lines[0].split() == [
-        "source",
-        "rows",
-        "in",
-        "FX101",
-        "kept",
-        "lost",
-        "unscored",
-        "words",
-        "kept",
-        "mean",
-        "score",
-        "after",
-    ]
-    assert lines[2].split()[1:6] == ["60", "20", "40", "33.3%", "1"]
-    assert next(line for line in lines if line.startswith("total")).split()[1:5] == ["140", "20", "120", "14.3%"]
+    assert re.split(r"  +", lines[0]) == [
+        "source", "rows", "tokens", "MB of text", "AI score", "AI flagged", "lost", "FX101",
+    ]  # fmt: skip
+    (first,) = (line.split() for line in lines if line.startswith("60 "))
+    assert first[:4] == ["60", "60", "->", "40"]
+    assert first[-5:] == ["33.9%", "->", "0.0%", "33.3%", "20"]
+    (total,) = (line.split() for line in lines if line.startswith("total"))
+    assert total[:4] == ["total", "140", "->", "120"]
+    rows = [line for line in lines if "->" in line and not line.startswith("before")]
+    assert len({tuple(match.start() for match in re.finditer("->", line)) for line in rows}) == 1, "arrows are aligned"
     assert lines[-1] == "nothing was written"
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_dry_run_as_json_has_the_same_numbers(foxing: Run, audit: Path) -> None:
+    done = foxing("curate", audit, "--drop", "FX101", "--dry-run", "--format", "json", "--rows", "100")
+    assert done.code == 0
+    found = json.loads(done.out)
+    assert (found["format"], found["version"], found["refusal"]) == ("foxing-preview", 1, None)
+    assert found["total"]["dropped"] == {"FX101": 20, "budget": 20}
+    assert found["total"]["before"]["rows"] == 140
+    assert found["total"]["after"]["rows"] == found["total"]["kept"] == 100
+    assert found["sources"]["60"]["before"]["flagged_share"] == pytest.approx(20 / 59)
+    assert found["total"]["after"]["flagged_share"] == 0
+
+
+def test_check_exits_1_with_the_changes_and_0_without(foxing: Run, tmp_path: Path, audit: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    same = foxing("curate", audit, "--curriculum", "original", "--check", "--diff")
+    assert (same.code, same.out) == (0, "")
+    assert "0 rows would be dropped" in same.err
+    other = foxing("curate", audit, "--curriculum", "original", "--drop", "FX101", "--check", "--diff")
+    assert other.code == 1
+    assert other.out.splitlines()[:3] == ["--- a/60", "+++ b/60", "@@ -1 +0,0 @@ dropped by FX101"]
+    assert other.out.count("@@ dropped by FX101") == 20
+    quiet = foxing("curate", audit, "--drop", "FX101", "--check")
+    assert (quiet.code, quiet.out) == (1, "")
+    refused = foxing("curate", audit, "--drop", "FX101", "--allow-loss", "0.1", "--check")
+    assert refused.code == 2
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_budget_mix_and_shape_are_told_and_kept_in_the_manifest(foxing: Run, tmp_path: Path, audit: Path) -> None:
+    asked = ["--mix", "60=0.25,80=0.75", "--rows", "80", "--staged", "4", "--shuffle-within", "10", "--shard-rows", "9"]
+    done = foxing("curate", audit, "-o", tmp_path / "out", *asked)
+    assert done.code == 0, done.err
+    assert "dropped by mix: 60 rows" in done.out
+    assert "stage-00: 20 rows, stage-01: 20 rows, stage-02: 20 rows, stage-03: 20 rows" in done.out
+    record = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert record["version"] == 3
+    assert record["request"]["budget"] == {"rows": 80, "tokens": None, "mix": {"60": 0.25, "80": 0.75}}
+    assert record["sections"] == {f"stage-{at:02d}": 20 for at in range(4)}
+    assert {name: one["rows_out"] for name, one in record["sources"].items()} == {"60": 20, "80": 60}
+    assert sorted(file["rows"] for file in record["data"]) == [6] * 4 + [7] * 8, "three even files a stage"
+    assert foxing("verify", tmp_path / "out").code == 0
+
+
+def test_settings_file_sets_what_flags_override(foxing: Run, tmp_path: Path, audit: Path) -> None:
+    settings = tmp_path / "foxing.toml"
+    settings.write_text(
+        '[curate]\nrows = 50\nstaged = 5\nshard_mb = 0.5\ncurriculum = ["shuffled"]\n'
+        '[curriculum.shuffled]\nseed = 4\n[allow]\nsource = ["6?"]\n'
+    )
+    done = foxing(
+        "curate", audit, "-o", tmp_path / "out", "--config", settings, "--rows", "40", "--drop", "FX101", settings=True
+    )
+    assert done.code == 0, done.err
+    record = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert record["totals"]["rows_out"] == 40
+    assert record["curricula"] == [{"name": "shuffled", "config": {"seed": 4}}]
+    assert len(record["sections"]) == 5
+    assert record["request"]["allow"] == {"source": ["6?"], "column": {}}
+    assert record["totals"]["exempt"] == 60 and record["totals"]["spared"] == 20
+    assert "on the allow-list: 60 rows, of which 20 were spared" in done.out
+    asked = ["-o", tmp_path / "other", "--config", settings, "--set", "shuffled.seed=5"]
+    assert foxing("curate", audit, *asked, settings=True).code == 0
+    other = json.loads((tmp_path / "other" / "manifest.json").read_text())
+    assert other["curricula"][0]["config"] == {"seed": 5}
+    assert other["data"][0]["order"] != record["data"][0]["order"]
+    settings.write_text("[curriculum.shuffled]\nsede = 4\n")
+    for command in (["curate", audit, "--dry-run", "--curriculum", "shuffled"], ["config", "--check"]):
+        wrong = foxing(*command, "--config", settings, settings=True)
+        assert wrong.code == 2
+        assert "Did you mean 'seed'?" in wrong.err
 
 
 def test_dry_run_of_a_refused_request_shows_the_table_and_exits_2(foxing: Run, audit: Path) -> None:
@@ -79,6 +149,17 @@ def test_dry_run_of_a_refused_request_shows_the_table_and_exits_2(foxing: Run, a
         (["--curriculum", "human-first,shuffled"], "both set an order"),
         (["--drop", "FX201"], "not measured"),
         (["--corpus", "/nowhere"], "/nowhere"),
+        (["--rows", "lots"], "'lots' is not an amount"),
+        (["--mix", "60=0.5"], "add up to 1, not to 0.5"),
+        (["--mix", "60=0.5,x=0.5"], "'x' has no rows left"),
+        (["--split", "0.1"], "were not looked for"),
+        (["--staged", "1"], "is not from 2"),
+        (["--shard-rows", "5", "--shard-mb", "1"], "Give one of them"),
+        (["--min-rows", "1K"], "fewer than the 1,000 of --min-rows"),
+        (["--min-tokens", "1B"], "fewer than the 1,000,000,000 of --min-tokens"),
+        (["--count", "document.wrods"], "is no whole number"),
+        (["--set", "human-first.sede=1"], "Did you mean 'seed'?"),
+        (["--set", "seed=1"], "is not NAME.key=value"),
     ],
 )
 def test_refusals_are_one_line_and_leave_nothing(
@@ -126,6 +207,13 @@ def test_names_from_data_reach_the_terminal_without_control_characters(
     assert "\x1b" not in done.err + done.out
 
 
+@pytest.mark.parametrize("flags", [["--diff"], ["--check", "--dry-run"], ["--format", "json"]])
+def test_flags_that_do_not_go_together_are_refused(foxing: Run, tmp_path: Path, audit: Path, flags: list[str]) -> None:
+    done = foxing("curate", audit, "-o", tmp_path / "out", *flags)
+    assert done.code == 2
+    assert not (tmp_path / "out").exists()
+
+
 def test_output_is_required(foxing: Run, audit: Path) -> None:
     done = foxing("curate", audit)
     assert done.code == 2
@@ -143,3 +231,29 @@ def test_a_null_among_dictionary_values_is_kept_as_a_null(foxing: Callable[..., 
     assert foxing("verify", tmp_path / "out" / "manifest.json").code == 0
     found = pq.read_table(tmp_path / "out" / "data").column("kind")
     assert found.to_pylist() == ["a", None, "c", None, "c"] and found.type == column.type
+
+
+def test_split_keeps_near_duplicates_together(foxing: Run, tmp_path: Path) -> None:
+    """Each of 60 texts stands there three times, twice with a word more, in files and places far from each other."""
+    originals = [" ".join(texts(600, 5)[10 * at : 10 * at + 10]) for at in range(60)]
+    rows = [
+        {"text": f"{text} {' '.join(['more'] * version)}", "original": at}
+        for version in range(3)
+        for at, text in enumerate(originals)
+    ]
+    for number in range(3):
+        write_parquet(tmp_path / "in" / f"{number}.parquet", pa.Table.from_pylist(rows[number::3]))
+    scanned = foxing("scan", tmp_path / "in", "-o", tmp_path / "audit", "--signals", "document,near_dup")
+    assert scanned.code == 0, scanned.err
+    asked = ["-o", tmp_path / "out", "--curriculum", "shuffled", "--split", "0.2"]
+    done = foxing("curate", tmp_path / "audit", *asked)
+    assert done.code == 0, done.err
+    sides = {
+        side: pq.read_table(tmp_path / "out" / "data" / side).column("original").to_pylist()
+        for side in ("train", "validation")
+    }
+    assert not set(sides["train"]) & set(sides["validation"])
+    assert 0 < len(sides["validation"]) < 90
+    assert f"train: {len(sides['train'])} rows, validation: {len(sides['validation'])} rows" in done.out
+    twice = foxing("curate", tmp_path / "audit", "--split", "0.2", "--curriculum", "shuffled", "--dry-run")
+    assert f"validation: {len(sides['validation'])} rows held out" in twice.out

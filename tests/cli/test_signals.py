@@ -9,15 +9,21 @@ Run = Callable[..., Any]
 BUNDLED = (
     "ai_text",
     "characters",
+    "cloze",
     "diversity",
     "document",
     "falsity",
     "format",
+    "given",
+    "gram_sample",
     "knowledge",
     "language",
     "leakage",
     "near_dup",
+    "novelty",
+    "pair_quality",
     "residue",
+    "token_count",
 )
 STAGES = ("cascade", "contradictions", "duplicates", "templates")
 

@@ -18,7 +18,9 @@ from audit.rules import Action, Rule
 from detectors.ai_text import AiText
 from tests.audit.judging import AI_TEXT, DOCUMENT
 
+LAYOUT = "text(text)"
 BY = pa.schema([("value", pa.string())])
+CLUSTERS = pa.schema([("cluster", pa.int64())])
 RULES = (
     Rule(id="FX101", name="machine-written", when="ai_text.margin > 0.5"),
     Rule(id="FX201", name="long", when="document.words > 90"),
@@ -62,9 +64,12 @@ def make_findings(
     sources_of: Mapping[str, Sequence[str]] | None = None,
     *,
     faults_of: Mapping[str, Sequence[int]] | None = None,
+    clusters_of: Mapping[str, Sequence[int | None]] | None = None,
     seed: int = 17,
 ) -> Findings:
     """Write a finished scan of `paths`: `document` (words = row % 100), `ai_text`, and sources when given by file.
+
+    `duplicates` is there when clusters are given by file; a row of a file that is not named has none.
 
     One row in 31 is unmeasured, as a null text is; on the rows of `faults_of`, by file, `ai_text` raised.
     """
@@ -75,9 +80,18 @@ def make_findings(
         name = shard.uri.rsplit("/", 1)[-1]
         found = (margins_of or {}).get(name) or margins(rows, seed=len(name) + rows)
         digest = shard.digest()
-        signals = {"document": DOCUMENT, "ai_text": AI_TEXT, **({"column.source": BY} if sources_of else {})}
+        signals = {
+            "document": DOCUMENT,
+            "ai_text": AI_TEXT,
+            **({"column.source": BY} if sources_of else {}),
+            **({"duplicates": CLUSTERS} if clusters_of is not None else {}),
+        }
         for signal, schema in signals.items():
-            batch = _batch(signal, schema, rows, found, (sources_of or {}).get(name, [name] * rows))
+            if signal == "duplicates":
+                clusters = pa.array((clusters_of or {}).get(name, [None] * rows), pa.int64())
+                batch = pa.RecordBatch.from_arrays([clusters], schema=schema)
+            else:
+                batch = _batch(signal, schema, rows, found, (sources_of or {}).get(name, [name] * rows))
             identity = PartIdentity(signal, 1, {}, seed, "text", digest, 0, rows)
             writer = PartWriter(part_path(directory, signal, shard.key, 0), identity, schema)
             raised = set((faults_of or {}).get(name, ())) if signal == "ai_text" else set()
@@ -87,9 +101,10 @@ def make_findings(
             writer.close()
         columns = {field.name: str(field.type) for field in shard.schema()}
         records.append(
-            ShardRecord(shard.key, shard.uri, shard.format.value, rows, shard.size_bytes, digest, "text", columns, (0,))
+            ShardRecord(shard.key, shard.uri, shard.format.value, rows, shard.size_bytes, digest, LAYOUT, columns, (0,))
         )
     names = ["document", "ai_text", *(["column.source"] if sources_of else [])]
+    names += ["duplicates"] if clusters_of is not None else []
     findings = Findings(
         directory=directory,
         shards=tuple(records),

@@ -6,6 +6,7 @@ numbers. A run costs few imports: children are forked from a process that has al
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import shutil
@@ -17,7 +18,9 @@ from pathlib import Path
 
 import audit.calibrate
 from audit.findings import Findings
+from curricula.budgets import Budget
 from curricula.curate import Request, curate
+from curricula.sections import Shape
 from tests.curricula.fake_findings import RULES, Tables
 from tests.curricula.test_emit import SMALL
 
@@ -27,7 +30,10 @@ def child(directory: Path, out: Path, before: Callable[[], None] = lambda: None)
     pid = os.fork()
     if pid == 0:
         before()
-        request = Request(drop=("FX101",), allow_loss=1.0, layout=SMALL)
+        layout = dataclasses.replace(SMALL, file_rows=40)
+        request = Request(
+            drop=("FX101",), allow_loss=1.0, layout=layout, budget=Budget(rows=400), shape=Shape(0.3, 3, 16)
+        )
         curate(Findings.open(directory), RULES, out, request)
         os._exit(0)
     return pid

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,8 +21,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.findings import FailedShard, Findings
+from curricula.budgets import Budget
 from curricula.curate import Request, curate, preview
 from curricula.manifest import accounting
+from curricula.sections import Shape
+from curricula.undo import undo
 from curricula.verify import verify
 from detectors.errors import ConfigError, FindingsError, FoxingError, InputError, OutputError, PluginError
 from tests.corpora import texts, write_parquet
@@ -75,7 +79,7 @@ def test_killed_curate_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
         write_parquet(tmp_path / "in" / f"{n}.parquet", pa.table({"text": texts(250, n)}), rows_per_group=50)
         for n in range(3)
     ]
-    make_findings(tmp_path / "audit", inputs)
+    make_findings(tmp_path / "audit", inputs, clusters_of={"1.parquet": [at // 9 for at in range(250)]})
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.curricula.kill_me"]
     arguments = [str(tmp_path / name) for name in ("audit", "calm", "killed")]
     found = subprocess.run([*command, *arguments, "20", "7"], cwd=ROOT, check=True, capture_output=True, text=True)
@@ -94,15 +98,25 @@ class StoppedError(Exception):
     """A death at a chosen step."""
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.integers(1, 60))
-def test_stop_at_any_step_resumes_to_the_same_bytes(tmp_path_factory: pytest.TempPathFactory, step: int) -> None:
+REQUESTS = {
+    "ordered": {},
+    "as it was": {"curriculum": ("original",)},
+    "divided": {"shape": Shape(0.2, 4, 25), "budget": Budget(rows=200), "layout": replace(SMALL, file_rows=30)},
+    "even": {"curriculum": ("original",), "layout": replace(SMALL, text_bytes=9_000)},
+}
+
+
+@settings(max_examples=24, deadline=None)
+@given(st.integers(1, 60), st.sampled_from(list(REQUESTS)))
+def test_stop_at_any_step_resumes_to_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory, step: int, kind: str
+) -> None:
     folder = tmp_path_factory.mktemp("stop")
     inputs = [
         write_parquet(folder / "in" / f"{n}.parquet", pa.table({"text": texts(120, n)}), rows_per_group=20)
         for n in range(3)
     ]
-    findings = make_findings(folder / "audit", inputs)
+    findings = make_findings(folder / "audit", inputs, clusters_of={"0.parquet": [at // 5 for at in range(120)]})
     left = step
 
     def stop(phase: str, done: float, total: float) -> None:
@@ -111,7 +125,7 @@ def test_stop_at_any_step_resumes_to_the_same_bytes(tmp_path_factory: pytest.Tem
         if left == 0:
             raise StoppedError
 
-    request = wide(drop=("FX101",))
+    request = wide(drop=("FX101",), **REQUESTS[kind])
     try:
         curate(findings, RULES, folder / "out", request, on_progress=stop)
     except StoppedError:
@@ -238,7 +252,7 @@ class Twice:
 def test_copied_rows_do_not_hide_a_row_that_changed(
     tmp_path: Path, findings: Findings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("curricula.order.load", lambda group, name: Twice)
+    monkeypatch.setattr("curricula.composing.load", lambda group, name: Twice)
     made = curate(findings, RULES, tmp_path / "out", wide(curriculum=("twice",), drop=("FX101",)))
     totals = made.manifest.totals()
     assert totals["rows_out"] == 2 * totals["kept"]
@@ -403,11 +417,58 @@ def test_manifest_accounts_for_every_shard_and_rule(tmp_path: Path, findings: Fi
 
 def test_sums_of_a_preview_are_those_of_the_rows(findings: Findings) -> None:
     found = preview(findings, RULES, wide(drop=("FX101",)))
-    (one, two), total = found.tally.sources, found.tally.total()
+    (one, two), total = found.tally.sources, found.tally.total
     assert total.rows == one.rows + two.rows == 500
-    assert total.score_after is not None
-    assert total.score_before is not None
-    assert total.score_after < total.score_before
-    assert total.words == sum(counts.words or 0 for counts in (one, two))
+    assert total.after.score is not None
+    assert total.before.score is not None
+    assert total.after.score < total.before.score
+    assert total.after.words == sum(counts.after.words or 0 for counts in (one, two))
     expected = [value for value in margins(300, 9 + 300) if value is not None]
-    assert one.scored <= len(expected)
+    assert one.rows - one.before.unscored <= len(expected)
+
+
+def test_schemas_share_a_budget_and_are_divided_each_for_itself(tmp_path: Path) -> None:
+    tables = {
+        "a": pa.table({"text": texts(100, 1), "key": range(100)}),
+        "b": pa.table({"text": texts(80, 2), "key": range(100, 180)}),
+        "c": pa.table({"text": texts(60, 3), "key": [f"{at}" for at in range(180, 240)]}),
+    }
+    inputs = [write_parquet(tmp_path / "in" / f"{name}.parquet", table) for name, table in tables.items()]
+    findings = make_findings(tmp_path / "audit", inputs, clusters_of={"b.parquet": [at // 8 for at in range(80)]})
+    request = wide(budget=Budget(rows=150), shape=Shape(0.3, 3, 8), drop=("FX101",))
+    made = curate(findings, RULES, tmp_path / "out", request).manifest
+    assert made.totals()["rows_out"] == 150
+    assert sum(made.sections().values()) == 150
+    rows = {series.name: sum(section.rows for section in series.sections) for series in made.series}
+    assert rows == {
+        name: pq.read_table(tmp_path / "out" / "data" / name, partitioning=None).num_rows
+        for name in ("schema-00", "schema-01")
+    }
+    assert all(rows.values())
+    held = {
+        part: {
+            int(key)
+            for file in (tmp_path / "out" / "data").glob(f"*/{part}/**/*.parquet")
+            for key in pq.read_table(file, partitioning=None).column("key").to_pylist()
+        }
+        for part in ("train", "validation")
+    }
+    for cluster in range(10):
+        members = {100 + at for at in range(80) if at // 8 == cluster}
+        assert not (members & held["train"] and members & held["validation"])
+    assert verify(tmp_path / "out").problems == []
+    for file in undo(tmp_path / "out", tmp_path / "back").files:
+        assert pq.read_table(file).equals(tables[file.stem])
+
+
+def test_first_rows_of_a_budget_are_those_of_the_whole_order(tmp_path: Path, findings: Findings) -> None:
+    curate(findings, RULES, tmp_path / "whole", wide(drop=("FX101",)))
+    curate(findings, RULES, tmp_path / "some", wide(drop=("FX101",), budget=Budget(rows=90)))
+    whole, some = (pq.read_table(tmp_path / name / "data").column("key").to_pylist() for name in ("whole", "some"))
+    assert some == whole[:90]
+    dropped = pq.read_table(tmp_path / "some" / "dropped")
+    reasons = dropped.column("foxing_dropped_by").to_pylist()
+    assert reasons.count("budget") == len(whole) - 90
+    assert set(reasons) == {"budget", "FX101"}
+    rules = dropped.column("foxing_rules").to_pylist()
+    assert all((hits[-1] == "budget") == (reason == "budget") for hits, reason in zip(rules, reasons, strict=True))

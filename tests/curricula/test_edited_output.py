@@ -15,7 +15,7 @@ from audit.findings import Findings
 from audit.rules import Rule
 from audit.scan import scan
 from curricula.curate import Request, curate
-from curricula.manifest import read_manifest
+from curricula.manifest_reader import read_manifest
 from curricula.verify import verify
 from detectors.errors import InputError
 from tests.corpora import write_parquet

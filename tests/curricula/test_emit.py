@@ -158,7 +158,9 @@ def test_dropped_rows_carry_address_rules_and_score_in_corpus_order(tmp_path: Pa
     table = pa.table({"text": texts(300), "foxing_row": range(300)})
     inputs = [write_parquet(tmp_path / "in" / "a.parquet", table)]
     made = run(tmp_path, inputs, drop=("FX101",))
-    assert made.manifest.series[0].dropped_columns == ("foxing2_shard", "foxing2_row", "foxing2_rules", "foxing2_score")
+    assert made.manifest.series[0].dropped_columns == tuple(
+        f"foxing2_{name}" for name in ("shard", "row", "rules", "score", "dropped_by")
+    )
     dropped = pa.concat_tables(output(tmp_path, "dropped"))
     assert dropped.column("foxing2_row").to_pylist() == dropped.column("foxing_row").to_pylist()
     assert dropped.column("foxing2_row").to_pylist() == sorted(dropped.column("foxing2_row").to_pylist())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -48,11 +49,11 @@ def test_fields_read_for_a_plan_decide_as_all_of_them_do(tmp_path: Path, monkeyp
     whole = calibrated(next(findings.parts()))
     rules = [rule for rule in dropping(RULES, ["FX101"]) if applicable(rule, whole.schema)]
     expected = decide(whole, rules)
-    spool = Spool()
-    (found,) = spool.passing(decided_parts(findings, rules), ["ai_text"])
-    assert found.select("shard", "row", "source", "unmeasured", "rules", "action", "dropped_by").equals(
-        expected.select("shard", "row", "source", "unmeasured", "rules", "action", "dropped_by")
-    )
-    (again,) = spool.parts()
-    assert again.equals(found.select(again.columns))
-    spool.close()
+    with closing(Spool()) as spool:
+        spool.fill(decided_parts(findings, rules), ["ai_text"])
+        (found,) = spool.frames()
+        (again,) = spool.frames(["rules", "_score"])
+    same = ["shard", "row", "source", "rules", "action", "dropped_by"]
+    assert found.select(same).equals(expected.select(same))
+    assert found["_score"].equals(expected["ai_text"].struct.field("score"), null_equal=True)
+    assert again.equals(found.select("rules", "_score"))

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from curricula.curate import Request, curate
-from curricula.manifest import AccountingError, Manifest, accounting, read_manifest
+from curricula.manifest import AccountingError, Manifest, accounting
+from curricula.manifest_reader import read_manifest
 from detectors.errors import InputError
 from tests.corpora import texts, write_parquet
 from tests.curricula.fake_findings import RULES, make_findings, patch_calibration
@@ -62,8 +63,8 @@ def test_rows_that_do_not_add_up_are_never_committed(tmp_path: Path, manifest: M
         ("{", "cannot be read"),
         ("[]", "not a foxing manifest"),
         ('{"format": "foxing-manifest", "version": 99}', "version 99"),
-        ('{"format": "foxing-manifest", "version": 2}', "damaged"),
-        ('{"format": "foxing-manifest", "version": 1}', "this foxing reads 2"),
+        ('{"format": "foxing-manifest", "version": 3}', "damaged"),
+        ('{"format": "foxing-manifest", "version": 1}', "this foxing reads 3"),
         ("NaN", "cannot be read"),
         ("7", "not a foxing manifest"),
         ("[" * 100_000, "cannot be read"),

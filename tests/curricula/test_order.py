@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curricula.order import HumanFirst, Original, Shuffled, resolve, row_hash
+from curricula.composing import resolve
+from curricula.order import HumanFirst, Original, Shuffled, row_hash
 from curricula.protocols import Curriculum
 from detectors.errors import ConfigError, PluginError
 

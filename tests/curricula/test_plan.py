@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,10 +16,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.rules import settle
+from curricula.decisions import Spool
 from curricula.order import HumanFirst, Original, Shuffled
-from curricula.plan import PLAN_SCHEMA, Plan, PlanCursor, build_plan
+from curricula.plan import PLAN_SCHEMA, Places, Plan, PlanCursor, Settled, build_plan
 from curricula.protocols import Curriculum
+from curricula.ranking import rank_rows
 from detectors.errors import FindingsError, PluginError
+
+
+def planned(
+    folder: Path,
+    parts: Sequence[pl.DataFrame],
+    shards: Sequence[tuple[str, int]],
+    series: Sequence[Sequence[int]],
+    curricula: Sequence[Curriculum],
+) -> Plan:
+    with closing(Spool()) as spool:
+        spool.fill(parts, ["ai_text"])
+        ranked = rank_rows(spool, ["FX101"], curricula)
+        settled = Settled(ranked, ranked.order(), None)
+        return build_plan(spool, settled, Places(shards, series), folder / "plan.parquet", folder / "work")
 
 
 def part(shard: str, first: int, scores: list[float | None], rules: list[list[str]]) -> pl.DataFrame:
@@ -27,7 +45,8 @@ def part(shard: str, first: int, scores: list[float | None], rules: list[list[st
         schema={"shard": pl.String, "row": pl.Int64, "source": pl.String, "rules": pl.List(pl.String)},
     )
     found = pl.DataFrame({"score": pl.Series(scores, dtype=pl.Float32)})
-    return settle(frame.hstack(found.select(ai_text=pl.struct("score"))), ["FX101"])
+    whole = frame.hstack(found.select(ai_text=pl.struct("score")))
+    return settle(whole, ["FX101"]).with_columns(exempt=pl.lit(value=False), spared=pl.lit(value=False))
 
 
 def made(
@@ -40,14 +59,7 @@ def made(
         for shard, start, stop in (("a", 0, half), ("b", half, len(scores)))
         for at in range(start, stop, cut)
     ]
-    plan = build_plan(
-        parts,
-        [("a", half), ("b", len(scores) - half)],
-        [[0, 1]],
-        curricula,
-        path=folder / "plan.parquet",
-        work=folder / "work",
-    )
+    plan = planned(folder, parts, [("a", half), ("b", len(scores) - half)], [[0, 1]], curricula)
     return plan, pl.read_parquet(plan.path)
 
 
@@ -116,7 +128,7 @@ def test_unranked_rows_are_counted_and_last(tmp_path: Path) -> None:
 def test_plan_has_its_documented_schema(tmp_path: Path) -> None:
     plan, frame = made(tmp_path, [0.5, None], [True, False], Original())
     assert pq.read_schema(plan.path).equals(PLAN_SCHEMA)
-    assert frame.row(0) == ("a", 0, "drop", ["FX201", "FX101"], 0.5, None, 0, None)
+    assert frame.row(0) == ("a", 0, "drop", ["FX201", "FX101"], "FX101", 0.5, None, 0, None)
 
 
 def test_copies_take_following_positions(tmp_path: Path) -> None:
@@ -128,9 +140,8 @@ def test_copies_take_following_positions(tmp_path: Path) -> None:
 
 def test_series_are_ranked_apart(tmp_path: Path) -> None:
     parts = [part("a", 0, [0.5, 0.1], [[], []]), part("b", 0, [0.4, 0.2, 0.3], [[], [], []])]
-    path, work = tmp_path / "plan.parquet", tmp_path / "work"
-    build_plan(parts, [("a", 2), ("b", 3)], [[0], [1]], [HumanFirst()], path=path, work=work)
-    assert pl.read_parquet(path)["rank"].to_list() == [1, 0, 2, 0, 1]
+    plan = planned(tmp_path, parts, [("a", 2), ("b", 3)], [[0], [1]], [HumanFirst()])
+    assert pl.read_parquet(plan.path)["rank"].to_list() == [1, 0, 2, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +161,7 @@ def test_curriculum_that_loses_or_doubles_a_row_is_refused(tmp_path: Path, broke
 def test_findings_with_a_hole_are_refused(tmp_path: Path) -> None:
     for parts in ([part("a", 1, [0.5], [[]])], [part("a", 0, [0.5], [[]])], [part("x", 0, [0.5, 0.5], [[], []])]):
         with pytest.raises(FindingsError):
-            build_plan(parts, [("a", 2)], [[0]], [Original()], path=tmp_path / "p", work=tmp_path / "w")
+            planned(tmp_path, parts, [("a", 2)], [[0]], [Original()])
 
 
 def test_cursor_reads_on_from_any_row(tmp_path: Path) -> None:

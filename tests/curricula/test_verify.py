@@ -70,7 +70,7 @@ DATA, DROPPED = "data/part-00000.parquet", "dropped/part-00000.parquet"
         (DATA, lambda t: t.replace_schema_metadata({b"owner": b"y"}), "schema or metadata"),
         (DATA, lambda t: t.rename_columns(["k", *t.schema.names[1:]]), "schema or metadata"),
         (DROPPED, lambda t: replaced(t, 0, "changed"), "not the recorded ones"),
-        (DROPPED, lambda t: t.set_column(t.num_columns - 4, "foxing_shard", pa.array(["a"] * t.num_rows)), "rows of"),
+        (DROPPED, lambda t: t.set_column(t.num_columns - 5, "foxing_shard", pa.array(["a"] * t.num_rows)), "rows of"),
     ],
 )
 def test_changed_rows_are_found_even_when_digests_are_forged(

@@ -1,0 +1,213 @@
+"""Foresees what a request would do: decides, ranks and limits every row, counts, and says why it would be refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from audit import __version__
+from audit.assess import calibration_digest
+from audit.calibrate import tables_of
+from audit.config import AllowConfig
+from audit.corpus import Shard
+from audit.findings import Findings
+from audit.rules import Rule, rules_hash
+from audit.signature import config_hash
+from curricula.allow import AllowList
+from curricula.budgets import Budget, limit
+from curricula.choosing import choose_drops, need_signals, need_stage
+from curricula.composing import Settings, resolve
+from curricula.decisions import Spool, counting, decided_parts
+from curricula.guards import Limits, refusal
+from curricula.inputs import find_input
+from curricula.part_files import Layout
+from curricula.plan import Settled
+from curricula.protocols import Curriculum, Dropping
+from curricula.ranking import rank_rows
+from curricula.sections import Shape
+from curricula.splitting import held_out
+from curricula.tally import Tally
+
+__all__ = ["Preview", "Request", "asked_of", "described", "foresee", "preview", "settings_of"]
+
+DUPLICATES = "duplicates"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to make of findings.
+
+    Attributes:
+        curriculum: names of curricula; one may order.
+        drop: ids or prefixes of rules whose rows go to dropped/. Rules with `action = "drop"` are dropped anyway.
+        allow_loss, min_rows, min_tokens: see `curricula.guards.Limits`.
+        seed: of ties, shuffles, splits, and of curricula whose settings have none.
+        corpus: folder that the inputs were moved to.
+        layout: sizes of the output.
+        tables: settings of curricula by name.
+        budget: how much is kept, in which mix.
+        shape: how the output is divided.
+        allow: rows that no FX1 rule drops.
+        count: field of findings by which tokens are counted, `SIGNAL.FIELD`.
+    """
+
+    curriculum: tuple[str, ...] = ("human-first",)
+    drop: tuple[str, ...] = ()
+    allow_loss: float = 0.5
+    min_rows: int = 0
+    min_tokens: int = 0
+    seed: int = 17
+    corpus: str | None = None
+    layout: Layout = field(default_factory=Layout)
+    tables: Settings = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
+    shape: Shape = field(default_factory=Shape)
+    allow: AllowConfig = field(default_factory=AllowConfig)
+    count: str = "document.words"
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a request would do.
+
+    Attributes:
+        tally: per source and per shard.
+        drop: ids of the rules that drop.
+        rules: the rules that can be judged, in rule order.
+        curricula: as built, in the order in which they are applied.
+        count: what tokens are.
+        reports: what curricula say that they came to, by name.
+        held_out: rows of the output that are held out, copies counted; None where there is no split.
+        in_order: whether the rows of the output stand in the order of the corpus.
+        refusal: why it would be refused; None when it would not.
+    """
+
+    tally: Tally
+    drop: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    curricula: tuple[Curriculum, ...]
+    count: str
+    reports: Mapping[str, Mapping[str, float]]
+    held_out: int | None
+    in_order: bool
+    refusal: str | None
+
+
+def preview(findings: Findings, rules: Sequence[Rule], request: Request) -> Preview:
+    """Decide and count, and write nothing.
+
+    Raises:
+        ConfigError: a rule to drop, or a curriculum, that needs what was not measured; two orders; or a setting, a
+            source or a column that is not there.
+        PluginError: a curriculum that does not exist, or does not keep its contract.
+    """
+    with closing(Spool()) as spool:
+        return foresee(findings, rules, request, spool)[0]
+
+
+def foresee(findings: Findings, rules: Sequence[Rule], request: Request, spool: Spool) -> tuple[Preview, Settled]:
+    """The preview, and what is to become of each row; decided rows are written to the spool."""
+    curricula = resolve(request.curriculum, request.seed, request.tables)
+    need_signals(findings, curricula)
+    if request.shape.split is not None:
+        need_stage(findings, DUPLICATES, "--split holds out whole clusters of near duplicates", "near_dup")
+    asked = {prefix: f"--drop {prefix}" for prefix in request.drop}
+    for curriculum in curricula:
+        if isinstance(curriculum, Dropping):
+            asked |= {rule: f"curriculum {curriculum.name} drops {rule}" for rule in curriculum.drops}
+    judged, drop = choose_drops(findings, rules, asked)
+    needs = [name for curriculum in curricula for name in curriculum.needs]
+    measures = counting(request.count, findings)
+    spool.fill(decided_parts(findings, judged, needs, _allowed(findings, request), measures), needs, measures)
+    settled = _settled(spool, drop, curricula, request)
+    ranked, order, held = settled.ranked, settled.order, settled.held
+    tally = Tally.of(spool, ranked, [rule.id for rule in judged])
+    out = None if held is None else int(ranked.copies[order[held[order]]].sum())
+    refused = refusal(tally, ranked, spool, Limits(request.allow_loss, request.min_rows, request.min_tokens))
+    return Preview(
+        tally=tally,
+        drop=drop,
+        rules=judged,
+        curricula=curricula,
+        count=request.count,
+        reports=ranked.reports,
+        held_out=out,
+        in_order=bool((order[1:] > order[:-1]).all()) and request.shape.block < 2,
+        refusal=refused or _one_sided(tally, out, request),
+    ), settled
+
+
+def _allowed(findings: Findings, request: Request) -> AllowList | None:
+    if not request.allow.source and not request.allow.column:
+        return None
+    records = {record.key: record for record in findings.shards}
+
+    def find(key: str) -> Shard:
+        return find_input(records[key], request.corpus)
+
+    return AllowList(request.allow, find)
+
+
+def _settled(spool: Spool, drop: Sequence[str], curricula: Sequence[Curriculum], request: Request) -> Settled:
+    ranked = rank_rows(spool, drop, curricula)
+    order = ranked.order()
+    if request.budget.limits:
+        order = limit(ranked, spool, order, request.budget)
+    split = request.shape.split
+    return Settled(ranked, order, None if split is None or not len(order) else held_out(spool, split, request.seed))
+
+
+def _one_sided(tally: Tally, out: int | None, request: Request) -> str | None:
+    if out is None or 0 < out < tally.total.after.rows:
+        return None
+    part = "train" if out else "validation"
+    return (
+        f"--split {request.shape.split}: {part} would have none of the {tally.total.after.rows:,} rows. "
+        "Hold out another share, or take another seed."
+    )
+
+
+def settings_of(findings: Findings, foreseen: Preview, request: Request) -> dict[str, Any]:
+    """Everything that the bytes of the output depend on."""
+    return {
+        "foxing": __version__,
+        "pyarrow": pa.__version__,
+        "shards": config_hash([[record.key, record.uri, record.digest, record.rows] for record in findings.shards]),
+        "signals": config_hash([dataclasses.asdict(signal) for signal in findings.signals]),
+        "by": findings.by,
+        "curriculum": [described(curriculum) for curriculum in foreseen.curricula],
+        "drop": list(foreseen.drop),
+        "rules": rules_hash(foreseen.rules),
+        "calibration": calibration_digest(findings, tables_of(findings)),
+        "seed": request.seed,
+        "count": request.count,
+        **asked_of(request),
+        "layout": dataclasses.asdict(request.layout),
+    }
+
+
+def asked_of(request: Request) -> dict[str, Any]:
+    """The budget, the shape and the allow-list of a request, as a manifest has them."""
+    return {
+        "budget": _plain(dataclasses.asdict(request.budget)),
+        "shape": _plain(dataclasses.asdict(request.shape)),
+        "allow": _plain(dataclasses.asdict(request.allow)),
+    }
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """As JSON gives it back."""
+    read: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return read
+
+
+def described(curriculum: Curriculum) -> Mapping[str, Any]:
+    """Name and settings of a curriculum."""
+    names = [field.name for field in dataclasses.fields(curriculum)]  # type: ignore[arg-type] # `resolve` sees to it
+    return {"name": curriculum.name, "config": _plain({name: getattr(curriculum, name) for name in names})}

@@ -1,0 +1,124 @@
+"""Reads a manifest, which may be anyone's: every value is checked before it is believed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from curricula.manifest import (
+    FORMAT,
+    FORMAT_VERSION,
+    NAME,
+    SUMS,
+    InputShard,
+    Manifest,
+    SectionRecord,
+    SeriesRecord,
+    decode_schema,
+)
+from curricula.part_files import Receipt
+from detectors.errors import InputError
+
+__all__ = ["read_manifest"]
+
+_MOST = 2**53  # rows and bytes: what every JSON reader keeps exact
+
+
+def _unhexed(record: Mapping[str, Any], kind: type[InputShard | Receipt]) -> dict[str, Any]:
+    """The fields of a record with its sums as integers, each of the type that `kind` declares."""
+    fields: dict[str, Any] = {name: int(value, 16) if name in SUMS else value for name, value in record.items()}
+    for spec in dataclasses.fields(kind):
+        value, declared = fields[spec.name], str(spec.type)
+        if declared == "str" and not isinstance(value, str):
+            raise TypeError(f"{spec.name} is {_short(value)}")
+        if declared == "int":
+            _count(spec.name, value, 2**64 if spec.name in SUMS else _MOST)
+        if declared.startswith("Mapping"):
+            for rule, rows in value.items():
+                _count(rule, rows, _MOST)
+    return fields
+
+
+def _count(name: str, value: object, limit: int) -> None:
+    if type(value) is not int or not 0 <= value < limit:
+        raise TypeError(f"{name} is {_short(value)}")
+
+
+def _short(value: object) -> str:
+    said = ascii(value)
+    return said if len(said) <= 40 else f"{said[:40]}..."
+
+
+def _no_number(name: str) -> object:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest; a folder means the manifest in it.
+
+    Raises:
+        InputError: not there, not a manifest, of another version, or damaged.
+    """
+    file = path / NAME if path.is_dir() else path
+    try:
+        record = json.loads(file.read_text("utf-8"), parse_constant=_no_number)
+    except FileNotFoundError as error:
+        raise InputError(f"{file}: no such file. Name the manifest.json that foxing curate wrote.") from error
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        raise InputError(f"{file}: cannot be read as a manifest ({error}). Curate again with --fresh.") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise InputError(f"{file}: is not a foxing manifest. Name the manifest.json that foxing curate wrote.")
+    if record.get("version") != FORMAT_VERSION:
+        raise InputError(
+            f"{file}: manifest version {_short(record.get('version'))}, this foxing reads {FORMAT_VERSION}. "
+            f"It was written by foxing {_short(record.get('foxing'))}: use that."
+        )
+    try:
+        return _from_record(record)
+    except (AttributeError, KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"{file}: is damaged ({type(error).__name__}: {_short(str(error))}). Curate again with --fresh."
+        ) from error
+
+
+def _from_record(record: Mapping[str, Any]) -> Manifest:
+    fields: dict[str, Any] = {spec.name: record[spec.name] for spec in dataclasses.fields(Manifest)}
+    fields["rules"] = {rule: facts["when"] for rule, facts in record["rules"].items()}
+    fields["inputs"] = tuple(InputShard(**_unhexed(shard, InputShard)) for shard in record["inputs"])
+    fields["series"] = tuple(_series(series) for series in record["series"])
+    for folder in ("data", "dropped"):
+        fields[folder] = tuple(Receipt(**_unhexed(receipt, Receipt)) for receipt in record[folder])
+    fields["curricula"], fields["drop"] = tuple(record["curricula"]), tuple(record["drop"])
+    manifest = Manifest(**fields)
+    names = {series.name for series in manifest.series}
+    for used in (
+        *(shard.series for shard in manifest.inputs),
+        *(file.series for file in manifest.data + manifest.dropped),
+    ):
+        if used not in names:
+            raise ValueError(f"no series {used!r}")
+    for shard in manifest.inputs:
+        if shard.schema:
+            decode_schema(shard.schema)
+    _count("unranked", manifest.unranked, _MOST)
+    if not isinstance(manifest.plan["path"], str) or not isinstance(manifest.plan["sha256"], str):
+        raise TypeError("plan names no file")
+    return manifest
+
+
+def _series(record: Mapping[str, Any]) -> SeriesRecord:
+    lists: Sequence[str] = ("dropped_columns", "changes")
+    sections = tuple(SectionRecord(**section) for section in record["sections"])
+    series = SeriesRecord(**{**record, **{name: tuple(record[name]) for name in lists}, "sections": sections})
+    for section in sections:
+        _count("rows of a section", section.rows, _MOST)
+        if not isinstance(section.name, str):
+            raise TypeError(f"section is {_short(section.name)}")
+    _count("block", series.block, _MOST)
+    series.arrow_schema()
+    return series
