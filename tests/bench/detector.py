@@ -35,11 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.install_only:
         install_all()
         return 0
+    margins = list(_margins(parser, asked.margins))
     data = corpora.data_folder() / "detection"
     if not any((data / f"{name}.parquet").is_file() for name in FILES):
         print(f"SKIPPED: there is nothing to evaluate on in {data}. Set FOXING_DATA.", file=sys.stderr)
         return 0
-    result = evaluate(data, list(_margins(parser, asked.margins)), asked)
+    result = evaluate(data, margins, asked)
     print(detector_report.text(result))
     if not asked.dry:
         print(f"\nstored in {detector_report.save(result, Path(asked.out))}")
