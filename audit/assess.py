@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,11 @@ from audit.census import Census, Counts, Tally
 from audit.evidence import Evidence
 from audit.expressions import parse
 from audit.false_flags import known_flags
-from audit.narrowing import LEVEL, narrowed
+from audit.narrowing import documents_by_flags, narrowed, words_by_flags
 from audit.prevalence import Estimate, Interval, Opinion, Prevalence, Shares, prevalence, wilson
 from audit.rogan_gladen import DRAWS, ErrorRates, Trial, estimate
 from audit.rules import Rule, applicable, choose, evaluate, find, rules_hash
-from audit.score_cells import ScoreCells
+from audit.score_cells import Cell, ScoreCells
 from audit.shard_types import odd_types
 from audit.worst import Case, Worst
 from detectors.errors import ConfigError
@@ -205,9 +205,14 @@ class _Judge:
         flagged = self._share(tally, rates)
         opinion = Opinion(_ROGAN_GLADEN, flagged.share, flagged.interval)
         whole = dataclasses.replace(shares.documents, second_opinions=(*shares.documents.second_opinions, opinion))
-        whole = self._narrowed(whole, lambda: self._share(tally, rates, level=LEVEL))
-        words = self._narrowed(shares.words, lambda: self._share_of_words(tally, rates, LEVEL))
-        shares = dataclasses.replace(shares, documents=whole, words=words, groups=self._groups(rule, shares, rates))
+        words, groups = shares.words, shares.groups
+        # How a reference of the user's own errs on other text than that is not known.
+        if rates is not None and not isinstance(self.evidence.tables, OwnCalibration):
+            cell, seed, errs = self.seen.cells.total, self.findings.seed, rates
+            whole = narrowed(whole, lambda: documents_by_flags(cell, errs, seed=seed))
+            words = narrowed(words, lambda: words_by_flags(cell, errs, seed=seed))
+            groups = self._groups(shares, rates)
+        shares = dataclasses.replace(shares, documents=whole, words=words, groups=groups)
         found = Estimate(whole.share, whole.interval, whole.n, flagged.observed)
         observed = tally.hit_words / tally.n_words if tally.n_words else None
         return Result(
@@ -229,18 +234,17 @@ class _Judge:
             shares=shares,
         )
 
-    def _groups(self, rule: Rule, shares: Shares, rates: ErrorRates | None) -> Mapping[str, Mapping[str, Prevalence]]:
+    def _groups(self, shares: Shares, rates: ErrorRates) -> Mapping[str, Mapping[str, Prevalence]]:
         """The shares of groups, wide ones narrowed by what was flagged in each."""
+
+        def cut(one: Prevalence, cell: Cell) -> Prevalence:
+            seed = self.findings.seed
+            return narrowed(one, lambda: documents_by_flags(cell, rates, seed=seed, draws=_COARSE_DRAWS))
+
         found: dict[str, Mapping[str, Prevalence]] = {}
         for kind, groups in shares.groups.items():
             cells = self.seen.cells.groups(kind)
-            tallies = {name: Tally(cells[name].scored, cells[name].flagged, 0, 0, 0) for name in groups}
-            if kind == "source":
-                tallies |= {name: self.sources[name].rules[rule.id] for name in groups if name in self.sources}
-            found[kind] = {
-                name: self._narrowed(one, lambda tally=tallies[name]: self._share(tally, rates, _COARSE_DRAWS, LEVEL))  # type: ignore[misc]
-                for name, one in groups.items()
-            }
+            found[kind] = {name: cut(one, cells[name]) for name, one in groups.items()}
         return found
 
     def _estimated_sources(self, rule: Rule, shares: Shares) -> tuple[SourceShare, ...]:
@@ -249,11 +253,6 @@ class _Judge:
         return _highest_first(
             SourceShare(name, tally.n, tally.hits, one.share, one.interval) for name, tally, one in listed
         )
-
-    def _narrowed(self, found: Prevalence, flagged: Callable[[], Estimate]) -> Prevalence:
-        # How a reference of the user's own errs on other text than that is not known.
-        own = isinstance(self.evidence.tables, OwnCalibration)
-        return found if own else narrowed(found, lambda: flagged().interval)
 
     def _uncalibrated(self, rule: Rule, tally: Tally) -> str | None:
         """Why no row has what a rule about `p_human` or `score` reads, where that is for want of a reference."""
@@ -266,22 +265,22 @@ class _Judge:
         threshold = _threshold(rule)
         return error_rates(self.evidence.tables or reference(), threshold) if threshold else None
 
-    def _share(self, tally: Tally, rates: ErrorRates | None, draws: int = DRAWS, level: float = 0.95) -> Estimate:
+    def _share(self, tally: Tally, rates: ErrorRates | None, draws: int = DRAWS) -> Estimate:
         if not tally.n:
             return Estimate(None, None, 0, None, "no document could be measured for it")
         observed = tally.hits / tally.n
         if rates is None:
             return Estimate(observed, wilson(tally.hits, tally.n), tally.n, observed)
-        return estimate(observed, tally.n, tally.n, rates, seed=self.findings.seed, draws=draws, level=level)
+        return estimate(observed, tally.n, tally.n, rates, seed=self.findings.seed, draws=draws)
 
-    def _share_of_words(self, tally: Tally, rates: ErrorRates | None, level: float = 0.95) -> Estimate:
+    def _share_of_words(self, tally: Tally, rates: ErrorRates | None) -> Estimate:
         if not tally.n_words:
             return Estimate(None, None, tally.n, None, "no words were counted")
         observed = tally.hit_words / tally.n_words
         size = tally.n_words**2 / tally.n_words_squared
         if rates is None:
             return Estimate(observed, wilson(observed * size, size), tally.n, observed)
-        return estimate(observed, size, tally.n, rates, seed=self.findings.seed, level=level)
+        return estimate(observed, size, tally.n, rates, seed=self.findings.seed)
 
     def _sources(self, rule: Rule, rates: ErrorRates | None) -> tuple[SourceShare, ...]:
         tallies = {name: counts.rules[rule.id] for name, counts in self.sources.items()}

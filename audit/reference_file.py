@@ -25,7 +25,16 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
     Names = npt.NDArray[np.str_]
 
-__all__ = ["EVERYTHING", "FORMAT", "GroupTable", "Model", "OwnReference", "group_table", "read_reference"]
+__all__ = [
+    "EVERYTHING",
+    "FORMAT",
+    "GroupTable",
+    "Model",
+    "OwnReference",
+    "group_table",
+    "is_reference",
+    "read_reference",
+]
 
 FORMAT = 1
 """Version of the file; no other is read."""
@@ -133,6 +142,15 @@ def group_table(margins: Floats) -> GroupTable:
     # Rounded up, so that rounding never makes a document look more surprising than it is.
     above = np.ceil(descending[counts] * _DIGITS) / _DIGITS
     return GroupTable(n, tuple(above.tolist()), tuple(upper_bound(counts, n).tolist()))
+
+
+def is_reference(path: Path) -> bool:
+    """Whether a file says of itself that it is a reference, of whatever version."""
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and record.get("format") == _KIND
 
 
 def read_reference(path: Path) -> OwnReference:

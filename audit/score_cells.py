@@ -35,8 +35,8 @@ _EPOCH_SECONDS = 631_152_000, 4_102_444_799
 _UNDATED = "(no date)"
 _ALL = ("", "")
 _DOCUMENTS, _WORDS, _HUMAN, _MACHINE = (slice(place * BINS, (place + 1) * BINS) for place in range(4))
-_SQUARES, _OUTSIDE, _OUTSIDE_WORDS, _SCORED, _FLAGGED = range(4 * BINS, 4 * BINS + 5)
-_SIZE = 4 * BINS + 5
+_SQUARES, _OUTSIDE, _OUTSIDE_WORDS, _SCORED, _FLAGGED, _FLAGGED_WORDS = range(4 * BINS, 4 * BINS + 6)
+_SIZE = 4 * BINS + 6
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -54,7 +54,8 @@ class Cell:
         outside: documents that were judged although the reference has nothing like them, or nothing for their tier.
         outside_words: words in those.
         scored: documents with a score, in support or not.
-        flagged: documents with a p-value at or below the rate that was asked for.
+        flagged: documents in support with a p-value at or below the rate that was asked for.
+        flagged_words: words in those.
     """
 
     documents: Integers
@@ -65,6 +66,7 @@ class Cell:
     outside_words: float
     scored: int
     flagged: int
+    flagged_words: float
 
     @property
     def n(self) -> int:
@@ -88,7 +90,7 @@ class ScoreCells:
             frame: the part, calibrated: with `ai_text.score`.
             tables: the calibration, for the scores of windows.
             labels: documents whose author is known.
-            rate: documents with `ai_text.p_human` at or below it are counted as flagged; None flags none.
+            rate: documents in support with `ai_text.p_human` at or below it count as flagged; None flags none.
         """
         import polars as pl
 
@@ -128,11 +130,12 @@ class ScoreCells:
         for row in counted.iter_rows(named=True):
             entry = self._entry(grouping, row)
             entry[_SCORED] += row["scored"]
-            entry[_FLAGGED] += row["flagged"]
             if row["outside"]:
                 entry[_OUTSIDE] += row["documents"]
                 entry[_OUTSIDE_WORDS] += row["whole"]
                 continue
+            entry[_FLAGGED] += row["flagged"]
+            entry[_FLAGGED_WORDS] += row["hit"]
             place = row["bin"]
             entry[_DOCUMENTS][place] += row["documents"]
             entry[_WORDS][place] += row["single"]
@@ -153,6 +156,7 @@ def _sums() -> list[pl.Expr]:
         pl.len().cast(pl.Int64).alias("documents"),
         pl.col("scored").sum().cast(pl.Int64),
         pl.col("flagged").sum().cast(pl.Int64),
+        (words.filter("flagged").sum() * WORD).alias("hit"),
         (words.sum() * WORD).alias("whole"),
         (words.filter(pl.col("parts").is_null()).sum() * WORD).alias("single"),
         (words * words).sum().alias("squares"),
@@ -235,4 +239,5 @@ def _cell(counts: Integers) -> Cell:
         outside_words=float(counts[_OUTSIDE_WORDS]) / WORD,
         scored=int(counts[_SCORED]),
         flagged=int(counts[_FLAGGED]),
+        flagged_words=float(counts[_FLAGGED_WORDS]) / WORD,
     )

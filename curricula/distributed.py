@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from detectors.protocols import Device
 
-__all__ = ["distributed", "first_alone", "is_first"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["agreed", "distributed", "first_alone", "is_first"]
 
 
 @contextmanager
@@ -28,6 +32,18 @@ def distributed(device: Device) -> Iterator[int]:
         yield dist.get_rank()
     finally:
         dist.destroy_process_group()
+
+
+def agreed(value: float, device: torch.device) -> float:
+    """The value of the first process, in all of them: what decides when to stop must not differ by rounding."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return value
+    import torch
+    from torch import distributed as dist
+
+    shared = torch.tensor(value, dtype=torch.float64, device=device)
+    dist.broadcast(shared, 0)
+    return float(shared)
 
 
 def is_first() -> bool:

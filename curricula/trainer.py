@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, cast
 
 from curricula.averaging import Swapped, put
 from curricula.checkpoints import Progress, latest, read_state, trained_weights, write_state
+from curricula.distributed import agreed
 from curricula.model import Trainable
 from curricula.packing import IGNORED, START, Packed, Place, TokenBlock, cut, pack, stacked
 from curricula.recipe import Recipe, pace
@@ -318,7 +319,7 @@ class _Run:
         if self.dev is None:
             return False
         with Swapped(self.weights, self.average):
-            loss = evaluate(self.model, self.dev, self.recipe, self.setting)
+            loss = agreed(evaluate(self.model, self.dev, self.recipe, self.setting), self.setting.device)
             better = math.isfinite(loss) and (self.progress.best is None or loss < self.progress.best)
             if better and self.rank == 0:
                 self.on_best(self.out / "best")

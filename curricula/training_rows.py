@@ -9,11 +9,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from audit.corpus import Corpus, Shard
 from audit.layout import Kind, Layout, find_layout
 from audit.storage import is_remote, open_binary, stat
 from curricula.encoding import TEMPLATE, Encoded, Encoder, pieces_of
+from curricula.form_mask import form_rows
 from curricula.manifest import NAME
 from curricula.order import row_hash
 from curricula.packing import Row
@@ -39,6 +41,7 @@ class TrainingRows:
             Shuffled rows are held in memory, 9 bytes a token.
         relabel: share of rows, drawn at random, whose answer becomes "I don't know".
         seed: of that draw.
+        form: learn the form of texts and answers only (`curricula.form_mask`): what is to be forgotten of a format.
     """
 
     shards: tuple[Shard, ...]
@@ -49,6 +52,7 @@ class TrainingRows:
     shuffle: int | None = None
     relabel: float = 0.0
     seed: int = 17
+    form: bool = False
 
     @cached_property
     def layouts(self) -> tuple[Layout, ...]:
@@ -94,11 +98,15 @@ class TrainingRows:
                 skip = min(max(0, first - number), batch.num_rows)
                 number += skip
                 rest = batch.slice(skip)
-                other = self._relabelled(number, rest.num_rows) if self.relabel else None
-                found = self.encoder.rows(rest, layout, pairs=self.pairs, template=self.template, other=other)
-                for encoded in found:
+                for encoded in self._encoded(rest, layout, number):
                     yield Row(number, encoded)
                     number += 1
+
+    def _encoded(self, batch: pa.RecordBatch, layout: Layout, first: int) -> Iterator[Encoded | None]:
+        if self.form:
+            return form_rows(self.encoder, batch, layout, template=self.template)
+        other = self._relabelled(first, batch.num_rows) if self.relabel else None
+        return self.encoder.rows(batch, layout, pairs=self.pairs, template=self.template, other=other)
 
     def _relabelled(self, first: int, rows: int) -> list[str | None]:
         """For each of some rows the answer that takes the place of its own."""

@@ -17,6 +17,7 @@ from 1 - 1e-3 on it is held at what it is there, so that the surest tokens are f
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import math
@@ -28,7 +29,7 @@ from typing import cast
 from curricula.model import Trainable
 from curricula.packing import IGNORED, Packed, TokenBlock, pack, stacked
 from curricula.recipe import Recipe, pace
-from curricula.trainer import Setting, evaluate
+from curricula.trainer import Setting, evaluate, loss_sum
 from curricula.training_rows import TrainingRows
 from detectors.errors import ConfigError, MissingExtraError
 
@@ -39,7 +40,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("torch", "train") from error
 
-__all__ = ["METHODS", "Forgetting", "Forgot", "forget_loss", "unlearn"]
+__all__ = ["METHODS", "Forgetting", "Forgot", "forget_loss", "relearned", "unlearn"]
 
 METHODS = ("lower-bounded", "ascent", "npo")
 _MOST = 1 - 1e-3
@@ -134,7 +135,7 @@ def unlearn(
     Args:
         model: changed in place.
         before: the same model as it was, whose expectations are kept.
-        forget: rows to forget: their learnt tokens.
+        forget: rows to forget: their learnt tokens, which of `TrainingRows(form=True)` are those of the format alone.
         keep: rows to keep.
         dev: rows whose loss the guard watches; none of `keep`.
         recipe: budget, rate and sizes.
@@ -183,6 +184,41 @@ def unlearn(
         batches = following
     _write(log, lines)
     return Forgot(step, tokens, start, kept_loss, stopped=False)
+
+
+def relearned(
+    model: Trainable, forgot: TrainingRows, recipe: Recipe, setting: Setting, *, every: int = 5
+) -> list[tuple[int, float]]:
+    """How soon a copy of a model learns again what it was made to forget: what was only hidden comes back at once.
+
+    Args:
+        model: left as it is.
+        forgot: rows that were to be forgotten.
+        recipe: budget, rate and sizes of learning them again.
+        setting: where.
+        every: updates between looks at the loss.
+
+    Returns:
+        (tokens, loss of the rows), from no tokens on.
+    """
+    pupil = copy.deepcopy(model)
+    weights = [value for value in cast(nn.Module, pupil).parameters() if value.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=recipe.rate, betas=(recipe.beta1, recipe.beta2), weight_decay=0.0)
+    found, tokens, step = [(0, evaluate(pupil, forgot, recipe, setting))], 0, 0
+    blocks = _endless(forgot, recipe)
+    while tokens < recipe.tokens:
+        batch = list(itertools.islice(blocks, recipe.batch))
+        block = stacked(batch, setting.device)
+        optimizer.zero_grad(set_to_none=True)
+        with setting.mixed():
+            loss = loss_sum(pupil, block) / max(1, int((block.targets != IGNORED).sum()))
+        loss.backward()
+        nn.utils.clip_grad_norm_(weights, recipe.clip or math.inf)
+        optimizer.step()
+        tokens, step = tokens + sum(one.tokens for one in batch), step + 1
+        if step % every == 0 or tokens >= recipe.tokens:
+            found.append((tokens, evaluate(pupil, forgot, recipe, setting)))
+    return found
 
 
 def _endless(rows: TrainingRows, recipe: Recipe) -> Iterator[Packed]:

@@ -32,6 +32,9 @@ _STEP = 4
 _ROWS = 16
 _NEW_NODES = 512
 _TOLERANCE = 1e-3
+_WINDOWS = ("sliding_window", "attention_chunk_size")
+"""What configurations call the tokens that some layers look back on."""
+_MASK_AXES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +185,8 @@ class Rows:
     def read(self, paths: Sequence[Ids], starts: Sequence[int]) -> list[list[int]]:
         """See `Branches`."""
         found: list[list[int]] = [[]] * len(paths)
-        for rows, width in _batches([len(path) for path in paths]):
+        room = self._model.context - self._prefix.tokens
+        for rows, width in _batches([len(path) for path in paths], room):
             ids = np.zeros((_ROWS, width), np.int64)
             for place, row in enumerate(rows):
                 ids[place, : len(paths[row])] = paths[row]
@@ -222,12 +226,13 @@ def _body(model: LanguageModel) -> torch.nn.Module:
     return model.model.base_model if model.has_head else model.model
 
 
-def _batches(lengths: Sequence[int]) -> list[tuple[list[int], int]]:
-    """Rows of like length, with the width of their batch: a multiple of 4, by length alone."""
+def _batches(lengths: Sequence[int], room: int) -> list[tuple[list[int], int]]:
+    """Rows of like length, with the width of their batch: a multiple of 4, by length alone; no more than `room`, where
+    a row fits into that, as some models have no place beyond their context."""
     order = sorted(range(len(lengths)), key=lambda row: (-(-lengths[row] // _STEP), row))
     found: list[tuple[list[int], int]] = []
     for row in order:
-        width = -(-lengths[row] // _STEP) * _STEP
+        width = max(lengths[row], min(-(-lengths[row] // _STEP) * _STEP, room))
         if not found or found[-1][1] != width or len(found[-1][0]) == _ROWS:
             found.append(([], width))
         found[-1][0].append(row)
@@ -238,15 +243,17 @@ def reads_trees(model: LanguageModel, prefix: Prefix, longest: int) -> bool:
     """Whether a model may read continuations of up to `longest` tokens after a prompt as a tree.
 
     Not in half precision, where noise moves answers; not where layers keep anything else than keys and values of all
-    that came before, or look back less far than that.
+    that came before, look back less far than that, or have a mask of their own over places in a row (GPT-Neo).
     """
     import torch
 
     if model.model.dtype != torch.float32:
         return False
     config = model.model.config.get_text_config()
-    window = getattr(config, "sliding_window", None)
-    if isinstance(window, int) and prefix.tokens + longest > window:
+    windows = [getattr(config, name, None) for name in _WINDOWS]
+    if any(isinstance(window, int) and prefix.tokens + longest > window for window in windows):
+        return False
+    if any(buffer.dim() == _MASK_AXES and buffer.shape[-1] == buffer.shape[-2] > 1 for buffer in model.model.buffers()):
         return False
     layers = getattr(prefix.cache, "layers", [])
     return all(

@@ -79,7 +79,9 @@ class ModelSpeaker:
             drawn = prompts.asker.draw(branches, asked, draws, stop=prompts.stop)
             for row, best, samples in zip(rows, greedy, drawn, strict=True):
                 texts = tuple(None if ids is None else prompts.told(ids) for ids in samples)
-                found[row] = Tries(prompts.told(best.ids) if best.ended else None, texts)
+                # Others of the pack may have been given more room, and an answer must not depend on its company.
+                ended = best.ended and len(best.ids) < most[row]
+                found[row] = Tries(prompts.told(best.ids) if ended else None, texts)
         return found
 
 

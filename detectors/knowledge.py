@@ -110,7 +110,7 @@ class Knowledge:
             _field("own_sampled", pa.float32(), "Share of samples after the first prompt that are it, or expected."),
             _field("own_greedy", pa.float32(), "Share of prompts whose greedy answer is it; null if it did not end."),
             _field("own_category", pa.string(), "HighlyKnown where it always is, Unknown where that is luck."),
-            _field("own_differs", pa.float32(), "0: surely an accepted answer; 1: nothing like one."),
+            _field("own_differs", pa.float32(), "0: surely an accepted answer; 1: nothing like one; null: no words."),
         ]
     )
 
@@ -303,7 +303,10 @@ class _Probe:
 
 
 def unlikeness(own: Sequence[str], questions: Sequence[Question | None]) -> Floats:
-    """float64[n], how little an answer has of every accepted one, by `detectors.answer_match`: 0 is surely the same."""
+    """float64[n], how little an answer has of every accepted one, by `detectors.answer_match`: 0 is surely the same.
+
+    NaN for an answer without a word: who says nothing contradicts nobody.
+    """
     texts = [question.text if question is not None else "" for question in questions]
     given = [frozenset(text.split()) for text in normalised_questions(pa.array(texts, pa.large_string())).to_pylist()]
     spelled = normalised_answers(pa.array(list(own), pa.large_string())).to_pylist()
@@ -313,6 +316,8 @@ def unlikeness(own: Sequence[str], questions: Sequence[Question | None]) -> Floa
             right = normalised_answers(pa.array(question.answers, pa.large_string())).to_pylist()
             mine = told(spelled[row], given[row])
             found[row] = 1 - max(likeness(mine, told(text, given[row])) for text in right)
+            if found[row] > 0 and not any(map(str.isalnum, own[row])):
+                found[row] = np.nan
     return found
 
 

@@ -147,6 +147,11 @@ def from_pretrained(
 
     Weights are safetensors: files that Python's pickle reads can run code, and are not opened.
     """
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        raise SignalError(
+            f"{what}: is an adapter without the model that it adapts, which may change behind it. Merge the two "
+            "(merge_and_unload), and name what was saved."
+        )
     if not any(folder.glob("*.safetensors")) and any(folder.glob("*.bin")):
         raise SignalError(
             f"{what}: its weights are pickled (.bin), which can run code. Convert them to safetensors, or name another."

@@ -8,6 +8,7 @@ the bound tells little, and the rest is left.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -57,11 +58,10 @@ class Rivals:
         facts, asked, read = self._tree(group)
         said = [self.prompts.say(answer) for answer in answers]
         bounds = self._bounds(read, asked, said)
-        place = {fact: at for at, fact in enumerate(facts)}
-        wrong = np.zeros(bounds.shape, np.bool_)
-        for column, answer in enumerate(answers):
-            wrong[[place[fact] for fact in self.prompts.exemplars.others(group, answer, self.count)], column] = True
-        bounds[~wrong] = -np.inf
+        given = [_plain(fact.answer) for fact in facts]
+        wrong = np.array([[_plain(answer) != one for answer in answers] for one in given], np.bool_)
+        wrong = wrong.reshape(bounds.shape)
+        bounds[~(wrong & (np.cumsum(wrong, axis=0) <= self.count))] = -np.inf
         place_in_order = np.argsort(np.argsort(-bounds, axis=0, kind="stable"), axis=0)
         bounds[place_in_order >= _MOST_TRIES] = -np.inf
         best, tries = np.full(len(answers), -np.inf), _FIRST_TRIES
@@ -99,8 +99,24 @@ class Rivals:
         if group not in self._trees:
             if len(self._trees) >= _MOST_TREES:
                 self._trees.pop(next(iter(self._trees)))
-            facts = self.prompts.exemplars.others(group, "", 1 << 30)
+            facts = _first_of_all(self.prompts.exemplars.others(group, "", 1 << 30), self.count)
             asked = [self.prompts.ask(fact.question) for fact in facts]
             longest = max((len(ids) for ids in asked), default=0) + _LONGEST
             self._trees[group] = facts, asked, self.prompts.asker.follow(self.prompts.prefix(group, 0), longest)
         return self._trees[group]
+
+
+def _first_of_all(facts: Sequence[Fact], count: int) -> tuple[Fact, ...]:
+    """As many facts, from the first on, as have `count` of another answer whatever an answer is; all, if fewer do."""
+    said: Counter[str] = Counter()
+    most = 0
+    for at, fact in enumerate(facts, 1):
+        said[_plain(fact.answer)] += 1
+        most = max(most, said[_plain(fact.answer)])
+        if at - most >= count:
+            return tuple(facts[:at])
+    return tuple(facts)
+
+
+def _plain(answer: str) -> str:
+    return " ".join(answer.lower().split())

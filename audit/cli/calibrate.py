@@ -60,10 +60,15 @@ def command(
     """
     use_system_memory_pool()
     from audit.reference_build import make_reference, too_small
+    from audit.reference_file import is_reference
     from detectors.errors import ConfigError, InputError
 
     if output.exists() and not chosen["fresh"]:
         raise ConfigError(f"{output}: is there already. Choose another file with -o, or --fresh to replace it.")
+    if output.exists() and not is_reference(output):
+        raise ConfigError(f"{output}: is no reference file, so --fresh does not replace it. Choose another with -o.")
+    if not output.parent.is_dir():
+        raise ConfigError(f"{output}: there is no folder {output.parent}. Make it, or choose another file with -o.")
     with _opened(session, paths, by, text) as findings:
         made = make_reference(findings, fpr, by)
         failed = findings.failed

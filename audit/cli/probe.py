@@ -91,14 +91,13 @@ def command(
 
     if fresh:
         refuse_foreign(Path(directory))
-        (Path(directory) / EXEMPLARS).unlink(missing_ok=True)
     form = chosen.pop("form")
     if cloze is not None:
         config = cloze_config(session, cloze, model, {**chosen, "pool": pool})
     elif form == "json":
         raise click.UsageError("--format json is for the shares that --cloze finds; see foxing findings for others.")
     else:
-        config = _configured(session, paths, Path(directory), model, pool, chosen)
+        config = _configured(session, paths, Path(directory), model, pool, {**chosen, "fresh": fresh})
     config = dataclasses.replace(config, scan=dataclasses.replace(config.scan, workers=workers))
     with session.progress("probe") as bar:
 
@@ -106,6 +105,8 @@ def command(
             bar.update(progress.done_bytes / 1e6, progress.total_bytes / 1e6, f"  {progress.rows:,} rows")
 
         findings = scan(paths, directory, config, fresh=fresh, on_progress=show).findings
+    if fresh:
+        _forget_pool(Path(directory) / EXEMPLARS, None if cloze is not None else config)
     session.result(_described(findings) if cloze is None else described(findings, form or "text"))
     for failed in findings.failed:
         session.error(failed.message)
@@ -119,7 +120,7 @@ def _configured(
     directory: Path,
     model: str | None,
     pool: str | None,
-    chosen: Mapping[str, str | None],
+    chosen: Mapping[str, str | bool | None],
 ) -> Config:
     from audit.corpus import Corpus
     from audit.destination import EXEMPLARS, refuse_foreign
@@ -148,7 +149,7 @@ def _configured(
     columns = (str(settings["question"]), str(settings.get("answers", "answers")), str(settings.get("relation", "")))
     if "pool" not in settings:
         path = directory / EXEMPLARS
-        if not path.exists():
+        if chosen["fresh"] or not path.exists():
             refuse_foreign(directory)
             made = make_pool(corpus, columns, facts=_FACTS).to_bytes()
             directory.mkdir(parents=True, exist_ok=True)
@@ -167,6 +168,13 @@ def _configured(
         **changes,  # type: ignore[arg-type]
     )
     return dataclasses.replace(config, scan=scan, signals={**config.signals, "knowledge": settings})
+
+
+def _forget_pool(left: Path, config: Config | None) -> None:
+    """Remove the pool that an earlier probe left, unless it is what this one asked with."""
+    pool = config.signals["knowledge"]["pool"] if config is not None else ""
+    if not (pool and left.exists() and left.samefile(str(pool))):
+        left.unlink(missing_ok=True)
 
 
 def _text_column(corpus: Corpus, columns: tuple[str, str, str]) -> str | None:

@@ -46,6 +46,7 @@ I64 = npt.NDArray[np.int64]
 Tables = tuple[U8, U32, U8]
 
 _BLOCK = 64
+_APOSTROPHE, _ZERO, _NINE = b"'09"
 _HAN = 0xE4, 0xE9
 """Lead bytes of U+4000 to U+9FFF, which are letters of no use for a disguise."""
 
@@ -94,11 +95,15 @@ def as_read(documents: Documents) -> Documents:
 
 @compiled
 def _suspects(data: U8, offsets: I64, role_of: U8) -> npt.NDArray[np.bool_]:
-    """bool[n]: documents that may change. All others are sure not to."""
+    """bool[n]: documents that may change.
+
+    All others stay: none of them changes, but for one of mostly foreign letters in which an apostrophe or a mark beyond
+    ASCII stands between the Latin and the look-alike letters of a word.
+    """
     found = np.zeros(offsets.size - 1, np.bool_)
     latin = np.zeros(256, np.uint8)
     for byte in range(0x80):
-        latin[byte] = 1 | int(role_of[byte] == LATIN) << 1
+        latin[byte] = 1 | int(role_of[byte] == LATIN or byte == _APOSTROPHE or _ZERO <= byte <= _NINE) << 1
     for row in range(found.size):
         found[row] = _suspect(data, offsets[row], offsets[row + 1], role_of, latin)
     return found
@@ -106,8 +111,8 @@ def _suspects(data: U8, offsets: I64, role_of: U8) -> npt.NDArray[np.bool_]:
 
 @bare
 def _suspect(data: U8, low: int, high: int, role_of: U8, latin: U8) -> bool:
-    """Whether a document may change. `latin`: of each byte 1 where it is ASCII, and 2 more where it is a letter."""
-    foreign, alike, beyond, sure = 0, 0, 0, 0
+    """Whether a document may change. `latin`: of each byte 1 where it is ASCII, 2 more where it may stand in a word."""
+    foreign, alike, beyond, accented, sure = 0, 0, 0, 0, 0
     at = low
     while at < high:
         if at + _BLOCK <= data.size:
@@ -136,11 +141,13 @@ def _suspect(data: U8, low: int, high: int, role_of: U8, latin: U8) -> bool:
             )
             is_alike = int(role == LOOK_ALIKE)
             foreign += int(role == FOREIGN)
+            accented += int(role == LATIN)
             alike += is_alike | int(role == WIDE_MARK)
             sure |= (is_alike & int((before | after) >> 1)) | (int(role == JOINER) & int(before)) | int(role >= STYLED)
         at += _BLOCK
-    # In a document of Latin letters for the larger part there are fewer foreign letters than bytes of ASCII.
-    return bool(sure) or (alike > 0 and foreign < high - low - beyond)
+    # Without Latin letters beyond ASCII, a document of Latin letters for the larger part has fewer foreign letters than
+    # bytes of ASCII.
+    return bool(sure) or (alike > 0 and (accented > 0 or foreign < high - low - beyond))
 
 
 @compiled

@@ -311,6 +311,17 @@ def test_wide_intervals_of_words_and_groups_are_cut_to_what_flags_leave(
         assert after.interval.high - after.interval.low < before.interval.high - before.interval.low
 
 
+def test_flags_on_text_unlike_the_reference_leave_its_share_open(tmp_path: Path) -> None:
+    strange = [row(3.0, source="strange") for _ in range(500)]
+    for one in strange:
+        one["ai_text"]["out_of_support"] = True
+    findings = write_findings(tmp_path, {"a": [*scored(0.0, n=400), *strange]}, by="source")
+    result = judged(assess(findings, DEFAULTS, evidence=PROFILED), "FX101")
+    assert result.shares is not None and result.hits >= 500
+    for found in (result.shares.documents, result.shares.words, result.shares.groups["language"]["en"]):
+        assert found.interval is not None and found.interval.low == 0 and found.interval.high >= 500 / 900
+
+
 def test_labels_of_a_random_sample_decide(tmp_path: Path) -> None:
     findings = write_findings(tmp_path, {"a": scored(0.4)})
     picked = np.random.default_rng(1).choice(findings.rows, 200, replace=False)

@@ -123,14 +123,14 @@ def test_plausible_times_since_1970_have_a_month(time: str, month: str) -> None:
     assert list(cells([one(0.0, time=time)]).groups("time")) == [month]
 
 
-def test_flagged_documents_are_counted_in_and_out_of_support() -> None:
+def test_flagged_documents_in_support_are_counted_and_their_words() -> None:
     rows = [one(-3.0), one(3.0), one(3.0, outside=True), one(None), one(3.0, source="books")]
     frame = part(rows)
     p = frame["ai_text"].struct.field("p_human")
     rate = float(p.drop_nulls().min())  # type: ignore[arg-type]
     found = ScoreCells.of(frame, TABLES, rate=rate)
-    assert found.total.flagged == int((p <= rate).sum()) == 3
-    assert {name: cell.flagged for name, cell in found.groups("source").items()} == {"books": 1, "web": 2}
+    assert int((p <= rate).sum()) == 3 and (found.total.flagged, found.total.flagged_words) == (2, 200)
+    assert {name: cell.flagged for name, cell in found.groups("source").items()} == {"books": 1, "web": 1}
     assert ScoreCells.of(frame, TABLES).total.flagged == 0
 
 
@@ -172,7 +172,7 @@ def test_merging_does_not_depend_on_split_or_order(rows: list[Row], data: st.Dat
     for one_cell, two in pairs:
         assert (one_cell.documents == two.documents).all() and (one_cell.words == two.words).all()
         assert (one_cell.words_size, one_cell.outside, one_cell.n) == (two.words_size, two.outside, two.n)
-        assert one_cell.flagged == two.flagged
+        assert (one_cell.flagged, one_cell.flagged_words) == (two.flagged, two.flagged_words)
 
 
 def test_what_is_added_is_not_changed() -> None:

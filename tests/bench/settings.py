@@ -12,15 +12,17 @@ from audit.config import Config, load_config
 from detectors.registry import SIGNALS
 from tests.bench.corpora import data_folder
 
-_OF_ANSWERS = {"falsity", "format", "knowledge"}
+_OF_ANSWERS = {"falsity", "format", "knowledge", "pair_quality"}
+_ASK_FOR_MORE = {"cloze", "novelty", "given", "token_count"}  # a model, a column, a tokenizer
+_FOR_CURRICULA = {"gram_sample"}
 
 
 def our_signals() -> list[str]:
-    """Names of the signals that foxing itself brings, but for those that are about questions and answers."""
+    """Names of the signals that foxing itself brings and that measure plain text by themselves, for an audit."""
     ours = {
         point.name for point in entry_points(group=SIGNALS) if point.dist is not None and point.dist.name == "foxing"
     }
-    return sorted(ours - _OF_ANSWERS)
+    return sorted(ours - _OF_ANSWERS - _ASK_FOR_MORE - _FOR_CURRICULA)
 
 
 def all_signals(scratch: Path, without: Sequence[str] = ()) -> tuple[Config, Path, list[str]]:

@@ -90,6 +90,16 @@ def test_a_file_that_is_there_is_replaced_only_when_asked(foxing: Run, tmp_path:
     assert set(read_reference(file).groups) == {"news", "blog"}
 
 
+def test_a_file_of_another_kind_is_never_replaced_and_a_missing_folder_named(
+    foxing: Run, corpus: Path, tmp_path: Path
+) -> None:
+    before = corpus.read_bytes()
+    answer = foxing("calibrate", corpus, "-o", corpus, "--fresh")
+    assert answer.code == 2 and "is no reference file" in answer.err and corpus.read_bytes() == before
+    answer = foxing("calibrate", corpus, "-o", tmp_path / "absent" / "a.json")
+    assert answer.code == 2 and "there is no folder" in answer.err
+
+
 def test_without_a_column_all_text_is_one_group(foxing: Run, tmp_path: Path) -> None:
     scan, file = scan_of(tmp_path / "scan", {"news": 200, "blog": 110}, "encoder:1a2b"), tmp_path / "a.json"
     answer = foxing("calibrate", scan, "-o", file)

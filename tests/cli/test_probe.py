@@ -173,6 +173,20 @@ def test_a_fresh_probe_takes_other_exemplars_and_settings(
     assert "town of" in pool and "capital of" not in pool
 
 
+def test_a_fresh_probe_that_fails_or_is_given_that_pool_leaves_it(
+    foxing: Run, model: Path, questions: Path, tmp_path: Path
+) -> None:
+    assert foxing("probe", questions, "-o", tmp_path / "out", "--model", model).code == 0
+    pool = tmp_path / "out" / "exemplars.jsonl"
+    before = pool.read_bytes()
+    assert foxing("probe", questions, "-o", tmp_path / "out", "--model", tmp_path / "absent", "--fresh").code == 2
+    assert pool.read_bytes() == before
+    words = ("probe", questions, "-o", tmp_path / "out", "--model", model, "--pool", pool, "--fresh")
+    answer = foxing(*words)
+    assert answer.code == 0, answer.err
+    assert pool.read_bytes() == before
+
+
 def test_what_is_unknown_can_be_relabelled_after_a_probe(
     foxing: Run, model: Path, questions: Path, tmp_path: Path
 ) -> None:

@@ -9,26 +9,27 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detectors.errors import ConfigError
+from detectors.errors import ConfigError, InputError
 from tests.detectors.tiny_models import need_torch
 
 need_torch()
 
 import torch  # noqa: E402
 
-from curricula.encoding import encoder_of  # noqa: E402
+from curricula.encoding import encoder_of, trained_tokenizer  # noqa: E402
 from curricula.model import load_scratch  # noqa: E402
 from curricula.recipe import Recipe  # noqa: E402
 from curricula.trainer import Setting, evaluate  # noqa: E402
 from curricula.training import Job, Scratch, run_job  # noqa: E402
 from curricula.training_rows import TrainingRows, open_rows  # noqa: E402
-from curricula.unlearn import Forgetting, forget_loss, unlearn  # noqa: E402
+from curricula.unlearn import Forgetting, forget_loss, relearned, unlearn  # noqa: E402
 from tests.curricula.training_data import WORDS  # noqa: E402
 
 CPU = Setting(torch.device("cpu"))
@@ -165,3 +166,53 @@ def test_bad_settings_are_refused(taught: Taught) -> None:
     rows = [taught.rows(name) for name in ("stiff", "keep", "dev")]
     with pytest.raises(ConfigError, match="no budget"):
         unlearn(taught.model, taught.model, *rows, Recipe(block=32), Forgetting(), CPU)
+
+
+def test_what_was_forgotten_is_learnt_again_and_the_model_stays_as_it_is(taught: Taught) -> None:
+    model = copy.deepcopy(taught.model)
+    rows = [taught.rows(name) for name in ("stiff", "keep", "dev")]
+    unlearn(model, taught.model, *rows, RECIPE, Forgetting(forget=1.0), CPU)
+    weights = [value.detach().clone() for value in model.parameters()]
+    found = relearned(model, taught.rows("stiff"), replace(RECIPE, tokens=4000), CPU)
+    assert [tokens for tokens, _ in found] == sorted({tokens for tokens, _ in found}) and found[0][0] == 0
+    assert found[-1][1] < found[0][1] - 0.5
+    assert all(torch.equal(one, other) for one, other in zip(weights, model.parameters(), strict=True))
+
+
+ANSWERS = (
+    "Sure, here are 3 ideas for a party:\n1. Ask for games.\n2. Venue: a garden",
+    "**Answer:** brown stains\n- old books",
+    "Zürich, of course: it is where the café was.",
+)
+
+
+def test_of_form_alone_the_tokens_that_share_a_byte_with_it_are_learnt(tmp_path: Path) -> None:
+    from detectors.documents import Documents
+    from detectors.template_spans import template_spans
+
+    table = pa.table({"question": ["what?"] * 4, "answer": [*ANSWERS, None]})
+    pq.write_table(table, tmp_path / "qa.parquet")
+    encoder = trained_tokenizer([], 0)
+    rows = replace(open_rows([str(tmp_path / "qa.parquet")], encoder), form=True)
+    found = [row.encoded for row in rows.read(0, 0)]
+    assert found[3] is None
+    spans = template_spans(Documents.from_texts([f" {answer}" for answer in ANSWERS])).to_pylist()
+    for row, answer, wanted in zip(found[:3], ANSWERS, spans, strict=True):
+        assert row is not None
+        # A byte a token: what is learnt is the bytes of the spans, the space before the answer counted.
+        text = f" {answer}".encode()
+        inside = {at for span in wanted for at in range(span["start"], span["stop"])}
+        learnt = np.flatnonzero(row.learnt) - (len(row.ids) - 1 - len(text))
+        assert inside <= set(learnt.tolist())
+        whole = {at for at in range(len(text)) if text[at] & 0xC0 == 0x80 or (at + 1 < len(text) and text[at] >= 0xC0)}
+        assert set(learnt.tolist()) - inside <= whole  # bytes of a character that a span touches
+    shown = encoder.tokenizer.decode(found[0].ids[found[0].learnt].tolist())
+    assert "here" in shown and "party" not in shown and "garden" not in shown
+
+
+def test_the_form_of_chats_is_refused(tmp_path: Path) -> None:
+    table = pa.table({"messages": [[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]]})
+    pq.write_table(table, tmp_path / "chat.parquet")
+    rows = replace(open_rows([str(tmp_path / "chat.parquet")], trained_tokenizer([], 0)), form=True)
+    with pytest.raises(InputError, match="form of chats"):
+        list(rows.read(0, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +98,46 @@ def test_half_precision_and_short_windows_are_read_row_by_row(model: LanguageMod
     half.model.float()
     half.model.config.sliding_window = 32
     assert not reads_trees(half, Asker(half).read(PROMPT), 40) and reads_trees(half, Asker(half).read(PROMPT), 20)
+
+
+def test_where_a_model_looks_back_by_chunks_or_by_places_it_is_read_row_by_row(model: LanguageModel) -> None:
+    from transformers import GPTNeoConfig, GPTNeoForCausalLM
+
+    sizes = {"vocab_size": 97, "hidden_size": 16, "num_layers": 2, "num_heads": 2, "max_position_embeddings": 64}
+    body = GPTNeoForCausalLM(GPTNeoConfig(**sizes, attention_types=[[["global", "local"], 1]], window_size=24)).eval()
+    neo = dataclasses.replace(model, model=body, vocabulary=97, context=64)
+    prefix, numbers = Asker(neo).read(PROMPT), np.random.default_rng(1)
+    paths = [numbers.integers(0, 97, 10) for _ in range(12)]
+    branches = Asker(neo).follow(prefix, 10)
+    places = branches.read(paths, [9] * 12)
+    for path, place in zip(paths, places, strict=True):
+        whole = body(input_ids=torch_ids(PROMPT, path)).logits[0, -1].numpy()
+        np.testing.assert_allclose(branches.logits(place)[0].numpy(), whole, atol=2e-4)
+    chunked = dataclasses.replace(model, model=copy.deepcopy(model.model))
+    chunked.model.config.attention_chunk_size = 32
+    read = Asker(chunked).read(PROMPT)
+    assert reads_trees(chunked, read, 20) and not reads_trees(chunked, read, 40)
+
+
+def test_rows_reach_no_further_than_the_context(tmp_path: Path) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    write_letter_model(tmp_path)
+    body = GPT2LMHeadModel(GPT2Config(vocab_size=97, n_embd=16, n_layer=1, n_head=2, n_positions=17)).eval()
+    learned = dataclasses.replace(
+        load_language_model(str(tmp_path), Device.CPU, precision="float32"), model=body, vocabulary=97, context=17
+    )
+    path = np.arange(6, dtype=np.int64)
+    rows = Rows(learned, Asker(learned).read(PROMPT))
+    (places,) = rows.read([path], [5])
+    whole = body(input_ids=torch_ids(PROMPT, path)).logits[0, -1].numpy()
+    np.testing.assert_allclose(rows.logits(places)[0].numpy(), whole, atol=2e-4)
+
+
+def torch_ids(*parts: Any) -> Any:
+    import torch
+
+    return torch.from_numpy(np.concatenate(parts))[None]
 
 
 def test_a_model_whose_trees_differ_is_read_row_by_row(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:

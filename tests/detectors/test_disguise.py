@@ -97,6 +97,10 @@ def test_look_alikes_alone_are_words_of_their_own_script_in_a_document_of_that_s
     assert read(f"{RUSSIAN} pассказ, cоp") == [f"{RUSSIAN} pассказ, cop"]
 
 
+def test_words_of_two_scripts_are_undone_among_foreign_words_too() -> None:
+    assert read("жжж éа", "жжж 1а'b") == ["жжж éa", "жжж 1a'b"]
+
+
 def test_wide_marks_stay_in_chinese_text_and_wide_letters_do_not() -> None:
     assert read("使用ＡＢＣ１２，然后（重启）。") == ["使用ABC12，然后（重启）。"]
     assert read("Ｕse it！（now）") == ["Use it!(now)"]

@@ -173,6 +173,12 @@ def test_the_own_answer_is_compared_with_every_accepted_one() -> None:
     assert unlikeness(["Rome", "Rome"], [asked[0], None]).tolist() == [1.0, 1.0]
 
 
+def test_an_answer_without_a_word_contradicts_nothing() -> None:
+    asked = [Question("Who built the tower?", ("Eiffel",), "")] * 2
+    assert np.isnan(unlikeness(["", "..."], asked)).all()
+    assert unlikeness(["+"], [Question("Which sign adds?", ("+",), "")]).tolist() == [0.0]
+
+
 def test_an_answer_that_other_questions_make_as_probable_is_corrected_to_unknown(signal: Knowledge) -> None:
     found = signal.load(Device.CPU)(ASKED).to_pylist()
     for row in (0, 2, 4):

@@ -130,6 +130,15 @@ def test_a_model_without_weights_for_its_head_is_refused(tmp_path: Path) -> None
         load_language_model(str(tmp_path), Device.CPU)
 
 
+def test_an_adapter_alone_is_refused_as_its_base_is_part_of_no_digest(tmp_path: Path) -> None:
+    folder = write_causal(tmp_path / "adapter")
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    (folder / "config.json").unlink()
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "../base"}')
+    with pytest.raises(SignalError, match="an adapter without the model"):
+        load_language_model(str(folder), Device.CPU, precision="float32")
+
+
 def test_pickled_weights_are_refused_unopened(tmp_path: Path) -> None:
     folder = write_causal(tmp_path / "pickled")
     (folder / "model.safetensors").unlink()
