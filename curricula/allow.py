@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from audit.config import AllowConfig
 from audit.corpus import Shard
-from detectors.errors import ConfigError
+from detectors.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,7 +46,7 @@ class AllowList:
 
         Raises:
             ConfigError: a column that a shard does not have, or that holds no text.
-            InputError: a shard that is gone, where patterns look at columns.
+            InputError: a shard that is gone, or has lost rows, where patterns look at columns.
         """
         exempt = np.zeros(part.height, np.bool_)
         if self.config.source:
@@ -55,7 +55,12 @@ class AllowList:
             shards, rows = part["shard"], part["row"].to_numpy()
             edges = [*np.flatnonzero((shards != shards.shift()).fill_null(value=True).to_numpy()).tolist(), len(rows)]
             for begin, end in itertools.pairwise(edges):
-                exempt[begin:end] |= self._of_shard(shards[begin])[rows[begin:end]]
+                found = self._of_shard(shards[begin])
+                if rows[end - 1] >= len(found):
+                    raise InputError(
+                        f"{shards[begin]}: holds {len(found):,} rows, and more were scanned. Scan it again."
+                    )
+                exempt[begin:end] |= found[rows[begin:end]]
         return exempt
 
     def _of_shard(self, key: str) -> Bits:

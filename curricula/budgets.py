@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ BUDGET, MIX = "budget", "mix"
 """Reasons under which rows are dropped that no rule and no curriculum drops."""
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _NEAR = 1e-6
+_MOST = 10**18
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,10 @@ def parse_amount(text: str) -> int:
     found = re.fullmatch(r"(\d[\d_]*(?:\.\d+)?)\s*([KMBT]?)", text.strip(), re.IGNORECASE)
     if found is None:
         raise ConfigError(f"{text!r} is not an amount. Write a number, perhaps with K, M, B or T: 500K, 1B.")
-    return round(float(found[1].replace("_", "")) * _UNITS[found[2].upper()])
+    amount = Decimal(found[1].replace("_", "")) * _UNITS[found[2].upper()]
+    if amount > _MOST:
+        raise ConfigError(f"{text!r} is beyond {_MOST:,}. Write a smaller amount, or leave the limit out.")
+    return round(amount)
 
 
 def parse_mix(text: str) -> dict[str, float]:
@@ -151,6 +156,7 @@ def _mix(found: Ranked, spool: Spool, order: I64, budget: Budget) -> None:
     there = np.zeros(len(budget.mix), np.int64)
     np.add.at(there, group[group >= 0], (copies * weights)[group >= 0])
     shares = np.array(list(budget.mix.values()))
+    shares /= shares.sum()  # they add up to nearly 1, which of a billion is not enough
     for source, amount in zip(budget.mix, there.tolist(), strict=True):
         if not amount:
             what = "tokens" if by_tokens else "rows"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,9 @@ from curricula.inputs import check_digests, find_input
 from curricula.plan import Settled
 from curricula.stored import in_transit, recast
 from detectors.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["Changes", "changes"]
 
@@ -60,13 +64,17 @@ class _Rows:
     """What becomes of the rows of one shard.
 
     Attributes:
-        gone: int64, ascending rows that are dropped; `reasons` of each, and `hits`.
+        gone: int64, ascending rows that are dropped.
+        reasons: int16, position in `names` of what dropped each.
+        names: of reasons.
+        hits: list of text, the rules that hit each.
         edited: int64, ascending rows whose answer is replaced by `answers`.
     """
 
     gone: I64
-    reasons: list[str]
-    hits: list[list[str]]
+    reasons: npt.NDArray[np.int16]
+    names: Sequence[str]
+    hits: pl.Series
     edited: I64
     answers: pa.LargeStringArray
 
@@ -136,8 +144,9 @@ def _told(spool: Spool, settled: Settled, findings: Findings) -> Iterator[tuple[
                 at,
                 _Rows(
                     gone=gone - start,
-                    reasons=[ranked.reasons[reason] for reason in ranked.reason[gone].tolist()],
-                    hits=rules.gather(pl.Series(gone)).to_list(),
+                    reasons=ranked.reason[gone],
+                    names=ranked.reasons,
+                    hits=rules.gather(pl.Series(gone)),
                     edited=ranked.edits.index[begin:end] - start,
                     answers=ranked.edits.answers.slice(begin, end - begin),
                 ),
@@ -162,7 +171,8 @@ def _drops(shard: Shard, layout: Layout, rows: _Rows) -> Iterator[tuple[int, lis
     at = 0
     for found in fetch(shard, layout, rows=rows.gone):
         for row, text in zip(found.rows.tolist(), found.documents.texts(), strict=True):
-            reason, hits = rows.reasons[at], [rule for rule in rows.hits[at] if rule != rows.reasons[at]]
+            reason = rows.names[rows.reasons[at]]
+            hits = [rule for rule in rows.hits[at] if rule != reason]
             also = f"; hit by {', '.join(hits)} too" if hits else ""
             yield row, [f"@@ -{row + 1} +{row},0 @@ dropped by {reason}{also}", f"-{_quoted(text)}"]
             at += 1

@@ -11,7 +11,7 @@ from audit.rules import Action, Rule, applicable, choose, dropping
 from curricula.protocols import Curriculum, Editing
 from detectors.errors import ConfigError
 
-__all__ = ["choose_drops", "need_signals", "need_stage"]
+__all__ = ["choose_drops", "has_answers", "need_signals", "need_stage"]
 
 _UNMEASURED = "FX9"
 
@@ -31,11 +31,16 @@ def need_signals(findings: Findings, curricula: Sequence[Curriculum]) -> None:
                     f"curriculum {curriculum.name} needs {name}, which was not measured (there: {', '.join(scanned)}). "
                     f"Run foxing scan with --signals {','.join([*scanned, name])}."
                 )
-        if isinstance(curriculum, Editing) and all(layout.startswith(f"{Kind.TEXT.value}(") for layout in layouts):
+        if isinstance(curriculum, Editing) and not any(has_answers(layout) for layout in layouts):
             raise ConfigError(
                 f"curriculum {curriculum.name} replaces answers, and no file was read as having any "
                 f"(but as {', '.join(layouts)}). Scan without --text, or name the columns question and answer."
             )
+
+
+def has_answers(layout: str) -> bool:
+    """Whether rows of a recorded layout have an answer that can be replaced: all but those of plain text."""
+    return not layout.startswith(f"{Kind.TEXT.value}(")
 
 
 def need_stage(findings: Findings, stage: str, purpose: str, signal: str) -> None:

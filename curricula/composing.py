@@ -58,18 +58,32 @@ def _build(name: str, values: Mapping[str, Any], where: str) -> Curriculum:
     return curriculum
 
 
-def overridden(tables: Settings, assignments: Sequence[str]) -> Settings:
+def overridden(tables: Settings, assignments: Sequence[str], names: Sequence[str]) -> Settings:
     """Settings with what `--set NAME.key=value` gives: a value as TOML has it, else the text as it is.
 
+    Args:
+        tables: settings by name.
+        assignments: as they were typed.
+        names: of the curricula that are asked for.
+
     Raises:
-        ConfigError: something else.
+        ConfigError: something else, or a setting of a curriculum that is not asked for.
+        PluginError: a setting of a curriculum that there is not.
     """
     made = {name: dict(table) for name, table in tables.items()}
     for assignment in assignments:
         target, equals, text = assignment.partition("=")
         name, dot, key = target.strip().rpartition(".")
         if not (equals and dot and name and key):
-            raise ConfigError(f"--set {assignment!r} is not NAME.key=value. Write, for example, --set importance.b=2.")
+            raise ConfigError(
+                f"--set {assignment!r} is not NAME.key=value. Write, for example, --set importance.strength=2."
+            )
+        if name not in names:
+            load(CURRICULA, name)
+            raise ConfigError(
+                f"--set {assignment!r}: {name} is not among the curricula ({', '.join(names)}). "
+                "Name it with --curriculum, or leave the setting out."
+            )
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:

@@ -147,7 +147,8 @@ class Editor:
         missing = rows[~np.asarray(self.originals(batch).is_valid())[rows]]
         if len(missing):
             raise InputError(
-                f"{self.column!r}: row {missing[0]} of the batch has no answer to replace. Leave it as it is."
+                f"{self.column!r} has no answer to replace, or none that is text (row {missing[0]} of its batch). "
+                "Leave the row out, or curate without replacing answers."
             )
         if self.layout.kind is Kind.ANSWER:
             changed = _replaced(column, rows, answers, self.column)

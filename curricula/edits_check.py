@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from audit.layout import Kind, Layout
 from curricula.edit import Editor, KeptAnswers
 from curricula.manifest import SeriesRecord
+from curricula.plan import PlanCursor
 from curricula.stored import in_transit, recast
 from detectors.errors import InputError
 
@@ -32,6 +33,10 @@ def kept_answers(series: SeriesRecord) -> KeptAnswers:
     schema = series.arrow_schema()
     transit = pa.schema([field.with_type(in_transit(field.type)) for field in schema], metadata=schema.metadata)
     layout = Layout(Kind(found[1]), tuple(found[2].split(", ")))
+    if layout.columns[-1] not in schema.names:
+        raise InputError(
+            f"manifest: {series.layout!r} names a column that the rows have not. Curate again with --fresh."
+        )
     return KeptAnswers(Editor(transit, layout), series.original)
 
 
@@ -48,16 +53,30 @@ class Edits:
         self._kept, self._positions, self._answers = kept, positions, answers
         self._seen = 0
 
+    @property
+    def name(self) -> str:
+        """Name of the column that keeps what stood there."""
+        return self._kept.name
+
     @classmethod
     def of(cls, plan: Path, shards: list[str], series: SeriesRecord) -> Edits:
-        """Read a plan."""
-        columns = ["shard", "rank", "copies", "answer"]
+        """Read a plan.
+
+        Raises:
+            InputError: what is no plan, or places edits beyond the output.
+        """
+        PlanCursor(plan, 0, columns := ["shard", "rank", "copies", "answer"]).close()
         table = pq.read_table(plan, columns=columns, filters=~pc.field("answer").is_null())
         table = table.filter(pc.is_in(table.column("shard"), pa.array(shards, pa.string())))
         copies = table.column("copies").to_numpy()
+        if len(copies) and (copies.min() < 1 or copies.sum(dtype=np.int64) > series.places.rows):
+            raise InputError(f"{plan}: has more rows than the output.")
         row = np.repeat(np.arange(table.num_rows), copies)
         nth = np.arange(len(row)) - np.repeat(np.cumsum(copies) - copies, copies)
-        positions = series.places.final(table.column("rank").to_numpy()[row] + nth)
+        positions = table.column("rank").to_numpy()[row] + nth
+        if len(positions) and not 0 <= positions.min() <= positions.max() < series.places.rows:
+            raise InputError(f"{plan}: places rows beyond the output.")
+        positions = series.places.final(positions)
         order = np.argsort(positions)
         positions = positions[order]
         answers = table.column("answer").combine_chunks().take(pa.array(row[order]))

@@ -234,7 +234,7 @@ class _SeriesWriter:
                     sums[at].dropped_content = (sums[at].dropped_content + total(hashes[gone])) % 2**64
                     drops.write(self._with_reasons(batch, decisions, gone))
                 if self._kept is not None:
-                    batch = self._kept.edited(batch, decisions.column("answer").combine_chunks())
+                    batch = self._edited(self._kept, batch, decisions, at, sums[at].rows)
                 for piece in _chosen(batch, kept):
                     if self._in_order:
                         keeps.write(piece)
@@ -270,6 +270,19 @@ class _SeriesWriter:
             cursor.close()
         if seen != rows:
             raise InputError(f"{shard.uri}: holds {seen:,} rows or more, {rows:,} were scanned. Scan it again.")
+
+    def _edited(
+        self, kept: KeptAnswers, batch: pa.RecordBatch, decisions: pa.Table, at: int, end: int
+    ) -> pa.RecordBatch:
+        """The rows, up to row `end` of a shard, with other answers; an error names the row of the shard."""
+        answers = decisions.column("answer").combine_chunks()
+        try:
+            return kept.edited(batch, answers)
+        except InputError as error:
+            there = np.asarray(kept.editor.originals(batch).is_valid())
+            missing = np.flatnonzero(np.asarray(answers.is_valid()) & ~there)
+            what = f"row {end - batch.num_rows + missing[0]}: " if len(missing) else ""
+            raise InputError(f"{self._emission.shards[at].uri}: {what}{error}") from error
 
     def _with_reasons(self, batch: pa.RecordBatch, decisions: pa.Table, gone: npt.NDArray[np.int64]) -> pa.RecordBatch:
         chosen = decisions.take(as_array(gone)).combine_chunks()

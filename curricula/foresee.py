@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from audit import __version__
@@ -21,15 +24,15 @@ from audit.rules import Rule, rules_hash
 from audit.signature import config_hash
 from curricula.allow import AllowList
 from curricula.budgets import Budget, limit
-from curricula.choosing import choose_drops, need_signals, need_stage
+from curricula.choosing import choose_drops, has_answers, need_signals, need_stage
 from curricula.composing import Settings, resolve
 from curricula.decisions import Spool, counting, decided_parts
 from curricula.guards import Limits, refusal
 from curricula.inputs import find_input
 from curricula.part_files import Layout
 from curricula.plan import Settled
-from curricula.protocols import Curriculum, Dropping
-from curricula.ranking import rank_rows
+from curricula.protocols import Curriculum, Dropping, Editing
+from curricula.ranking import Ranked, rank_rows
 from curricula.sections import Shape
 from curricula.splitting import held_out
 from curricula.tally import Tally
@@ -85,6 +88,8 @@ class Preview:
         reports: what curricula say that they came to, by name.
         held_out: rows of the output that are held out, copies counted; None where there is no split.
         in_order: whether the rows of the output stand in the order of the corpus.
+        without_answers: kept rows of plain text, where a curriculum replaces answers and can replace none in them; None
+            where no curriculum does.
         refusal: why it would be refused; None when it would not.
     """
 
@@ -96,6 +101,7 @@ class Preview:
     reports: Mapping[str, Mapping[str, float]]
     held_out: int | None
     in_order: bool
+    without_answers: int | None
     refusal: str | None
 
 
@@ -138,7 +144,8 @@ def foresee(findings: Findings, rules: Sequence[Rule], request: Request, spool: 
         count=request.count,
         reports=ranked.reports,
         held_out=out,
-        in_order=bool((order[1:] > order[:-1]).all()) and request.shape.block < 2,
+        in_order=_in_order(order, held) and request.shape.block < 2,
+        without_answers=_without_answers(findings, ranked, curricula),
         refusal=refused or _one_sided(tally, out, request),
     ), settled
 
@@ -161,6 +168,24 @@ def _settled(spool: Spool, drop: Sequence[str], curricula: Sequence[Curriculum],
         order = limit(ranked, spool, order, request.budget)
     split = request.shape.split
     return Settled(ranked, order, None if split is None or not len(order) else held_out(spool, split, request.seed))
+
+
+def _in_order(order: npt.NDArray[np.int64], held: npt.NDArray[np.bool_] | None) -> bool:
+    """Whether rows are written in the order of the corpus: what is held out follows all others."""
+    written = order if held is None else np.concatenate([order[~held[order]], order[held[order]]])
+    return bool((written[1:] > written[:-1]).all())
+
+
+def _without_answers(findings: Findings, ranked: Ranked, curricula: Sequence[Curriculum]) -> int | None:
+    if not any(isinstance(curriculum, Editing) for curriculum in curricula):
+        return None
+    ends = itertools.accumulate(record.rows for record in findings.shards)
+    plain = (
+        ranked.copies[end - record.rows : end]
+        for record, end in zip(findings.shards, ends, strict=True)
+        if not has_answers(record.layout)
+    )
+    return sum(int(np.count_nonzero(copies)) for copies in plain)
 
 
 def _one_sided(tally: Tally, out: int | None, request: Request) -> str | None:

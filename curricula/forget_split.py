@@ -57,14 +57,16 @@ class ForgetSplit:
         """One copy of each row of the part, none of the others, and no order of its own.
 
         Raises:
-            ConfigError: a pattern that matches no source, or a part without rows.
+            ConfigError: a pattern that matches no source, or a part without rows, be it this one or the other: where
+                nothing is to be forgotten, a rule is misspelt or was not judged.
         """
         rows, forget = self._divided(decided)
-        chosen = forget if self.part == "forget" else ~forget
-        if not (rows.kept & chosen).any():
-            named = f"rules = {list(self.rules)}, sources = {list(self.sources)}"
-            raise ConfigError(f"curriculum forget-split: no row is left to {self.part} by {named}. Name others.")
-        return rows.copied(chosen.astype(np.int32))
+        parts = {"forget": forget, "retain": ~forget}
+        for part, chosen in parts.items():
+            if not (rows.kept & chosen).any():
+                named = f"rules = {list(self.rules)}, sources = {list(self.sources)}"
+                raise ConfigError(f"curriculum forget-split: no row is left to {part} by {named}. Name others.")
+        return rows.copied(parts[self.part].astype(np.int32))
 
     def report(self, decided: pl.LazyFrame) -> dict[str, float]:
         """Rows of either part."""

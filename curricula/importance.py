@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from audit.calibrate import SIGNAL
 from curricula.ranks import Rows, number, rows_of, signals_of
 from detectors.errors import ConfigError
 
@@ -37,7 +38,8 @@ def systematic(expected: F64, seed: int) -> I32:
     reached = np.cumsum(expected)
     reached *= total / reached[-1]
     reached[-1] = total
-    reached += np.random.default_rng(seed).random()
+    np.minimum(reached, total, out=reached)
+    reached += np.random.default_rng(seed % 2**64).random()
     copies = np.floor(reached).astype(np.int64)
     copies[1:] -= copies[:-1].copy()
     return copies.astype(np.int32)
@@ -50,7 +52,8 @@ class Importance:
     In the manner of Drayson, Yilmaz and Lampos 2025, "Machine-generated text detection prevents language model
     collapse" (arXiv:2502.15654). Rows are drawn by systematic sampling in corpus order, so each row's expected number
     of copies is proportional to its weight, a seed moves it by less than one, and every source gets its due. Rows
-    without a probability get one copy each and do not take part. A row that is drawn no time goes to dropped/.
+    without a probability get one copy each and do not take part, nor do those on the allow-list where `probability`
+    reads `ai_text`. A row that is drawn no time goes to dropped/.
 
     Args:
         seed: of the draw.
@@ -112,10 +115,16 @@ class Importance:
 
     def _weighed(self, decided: pl.LazyFrame) -> tuple[Rows, F64]:
         """Weights, -1 where a row does not take part."""
+        import polars as pl
+
         p = number(self.probability, decided, _WHERE).clip(0, 1)
-        rows = rows_of(decided, p=p)
+        # What is machine-written on purpose gets its one copy, see `curricula.protocols.Resampling`.
+        marked = SIGNAL in self.needs and "exempt" in decided.collect_schema().names()
+        exempt = pl.col("exempt") if marked else pl.lit(value=False)
+        rows = rows_of(decided, p=p, exempt=exempt)
         found = rows["p"]
-        weights: F64 = np.where(rows.kept & ~np.isnan(found), (1 - found) ** self.strength, -1.0)
+        drawn = rows.kept & ~np.isnan(found) & ~rows["exempt"]
+        weights: F64 = np.where(drawn, (1 - found) ** self.strength, -1.0)
         if not (weights > 0).any():
             raise ConfigError(
                 f"curriculum importance: no row has a weight above 0 by {self.probability!r}. "

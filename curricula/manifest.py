@@ -249,6 +249,7 @@ def accounting(manifest: Manifest) -> list[str]:
         dropped = [receipt for receipt in manifest.dropped if receipt.series == series.name]
         pairs = (
             ("rows in data/", sum(s.rows_out for s in shards), sum(r.rows for r in data)),
+            ("rows of its sections", sum(s.rows_out for s in shards), series.places.rows),
             ("rows in dropped/", sum(s.dropped for s in shards), sum(r.rows for r in dropped)),
             ("content of data/", modular_sum(s.kept_content for s in shards), modular_sum(r.content for r in data)),
             ("order of data/", modular_sum(s.kept_order for s in shards), modular_sum(r.order for r in data)),
@@ -280,11 +281,18 @@ def _wrap(value: int) -> int:
 
 
 def inside(out: Path, path: str) -> Path | None:
-    """The file below `out` that a manifest names, None when the name leads out of it: a manifest may be anyone's."""
+    """The file below `out` that a manifest names, None when the name leads out of it, or no file can have it.
+
+    A manifest may be anyone's.
+    """
     pieces = PurePosixPath(path)
     if pieces.is_absolute() or ".." in pieces.parts or "\0" in path:
         return None
     file = out / path
+    try:
+        file.is_file()
+    except OSError:  # a name that no file can have
+        return None
     return file if file.resolve().is_relative_to(out.resolve()) else None
 
 

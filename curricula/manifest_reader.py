@@ -10,6 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from curricula.edit import original_name
+from curricula.emit import dropped_names
 from curricula.manifest import (
     FORMAT,
     FORMAT_VERSION,
@@ -34,8 +36,8 @@ def _unhexed(record: Mapping[str, Any], kind: type[InputShard | Receipt]) -> dic
     fields: dict[str, Any] = {name: int(value, 16) if name in SUMS else value for name, value in record.items()}
     for spec in dataclasses.fields(kind):
         value, declared = fields[spec.name], str(spec.type)
-        if declared == "str" and not isinstance(value, str):
-            raise TypeError(f"{spec.name} is {_short(value)}")
+        if declared == "str":
+            _text(spec.name, value)
         if declared == "int":
             _count(spec.name, value, 2**64 if spec.name in SUMS else _MOST)
         if declared.startswith("Mapping"):
@@ -47,6 +49,12 @@ def _unhexed(record: Mapping[str, Any], kind: type[InputShard | Receipt]) -> dic
 def _count(name: str, value: object, limit: int) -> None:
     if type(value) is not int or not 0 <= value < limit:
         raise TypeError(f"{name} is {_short(value)}")
+
+
+def _text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {_short(value)}")
+    value.encode("utf-8")  # half a character is a ValueError
 
 
 def _short(value: object) -> str:
@@ -106,8 +114,9 @@ def _from_record(record: Mapping[str, Any]) -> Manifest:
         if shard.schema:
             decode_schema(shard.schema)
     _count("unranked", manifest.unranked, _MOST)
-    if not isinstance(manifest.plan["path"], str) or not isinstance(manifest.plan["sha256"], str):
-        raise TypeError("plan names no file")
+    _text("run", manifest.run)
+    _text("path of the plan", manifest.plan["path"])
+    _text("digest of the plan", manifest.plan["sha256"])
     return manifest
 
 
@@ -115,10 +124,19 @@ def _series(record: Mapping[str, Any]) -> SeriesRecord:
     lists: Sequence[str] = ("dropped_columns", "changes")
     sections = tuple(SectionRecord(**section) for section in record["sections"])
     series = SeriesRecord(**{**record, **{name: tuple(record[name]) for name in lists}, "sections": sections})
+    if not sections:
+        raise ValueError("series without sections")
     for section in sections:
         _count("rows of a section", section.rows, _MOST)
-        if not isinstance(section.name, str):
-            raise TypeError(f"section is {_short(section.name)}")
+        _text("section", section.name)
+    for name in ("name", "layout", "original"):
+        _text(f"{name} of a series", getattr(series, name))
     _count("block", series.block, _MOST)
-    series.arrow_schema()
+    if type(series.seed) is not int:
+        raise TypeError(f"seed of a series is {_short(series.seed)}")
+    schema = series.arrow_schema()
+    if series.dropped_columns != dropped_names(schema):
+        raise ValueError(f"columns of dropped/ are {_short(series.dropped_columns)}")
+    if series.original not in ("", original_name(schema)):
+        raise ValueError(f"column of originals is {_short(series.original)}")
     return series

@@ -19,7 +19,7 @@ from curricula.part_files import Layout
 from curricula.ranking import Ranked
 from curricula.sections import Section, Sections, Shape, divide, even_breaks
 from curricula.stored import as_array
-from detectors.errors import FindingsError
+from detectors.errors import FindingsError, InputError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -273,10 +273,21 @@ def _told(told: pl.DataFrame, dropped: npt.NDArray[np.bool_]) -> pl.Series:
 
 
 class PlanCursor:
-    """Reads a plan, or some columns of it, forward from one row, in pieces of any length."""
+    """Reads a plan, or some columns of it, forward from one row, in pieces of any length.
+
+    Raises:
+        InputError: a file that is no plan.
+    """
 
     def __init__(self, path: Path, first: int, columns: Sequence[str] = tuple(PLAN_SCHEMA.names)) -> None:
-        self._file = pq.ParquetFile(path, pre_buffer=False)
+        try:
+            self._file = pq.ParquetFile(path, pre_buffer=False)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{path}: cannot be read as a plan ({str(error).splitlines()[0]}).") from error
+        kinds = {entry.name: entry.type for entry in self._file.schema_arrow}
+        if wrong := [name for name in columns if kinds.get(name) != PLAN_SCHEMA.field(name).type]:
+            self._file.close()
+            raise InputError(f"{path}: is no plan, its column {wrong[0]!r} is {kinds.get(wrong[0], 'not there')}.")
         metadata = self._file.metadata
         group = 0
         while group < metadata.num_row_groups and first >= metadata.row_group(group).num_rows:

@@ -41,7 +41,8 @@ class Curriculum(Protocol):
         Args:
             decided: one row per corpus row, in corpus order: index int64 (position in the corpus), shard str, row
                 int64, source str, a struct column for each signal in `needs` (null: unmeasured), rules list[str],
-                action str ("keep", "report" or "drop"). What is ranked of a dropped row is ignored.
+                exempt bool (on the allow-list), action str ("keep", "report" or "drop"). What is ranked of a dropped
+                row is ignored.
 
         Returns:
             One row for each `index`, in any order, with `index`, `rank` (int64: lower is read earlier, equal ranks keep

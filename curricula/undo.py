@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from audit.destination import local_folder
 from audit.findings import write_json
 from audit.lock import locked
 from curricula.edits_check import kept_answers
-from curricula.manifest import InputShard, Manifest, SeriesRecord, decode_schema, inside
+from curricula.manifest import InputShard, Manifest, SeriesRecord, accounting, decode_schema, inside
 from curricula.manifest_reader import read_manifest
 from curricula.part_files import Layout, Receipt, sha256, sync
 from curricula.plan import PlanCursor
@@ -32,6 +32,7 @@ I64 = npt.NDArray[np.int64]
 LOCK, WORK = ".lock", ".work"
 _PARQUET = ".parquet"
 _ROWS = 4096
+_REMEDY = "Without it rows are missing. Run foxing verify."
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def undo(path: Path, out: Path | str, *, advance: Callable[[int], None] = lambda
     manifest = read_manifest(path)
     curated = path if path.is_dir() else path.parent
     folder = local_folder(out)
+    _check(manifest, curated)
     names = _names(manifest, folder)
     _refuse(folder, curated, manifest)
     with locked(folder, LOCK):
@@ -77,15 +79,37 @@ def undo(path: Path, out: Path | str, *, advance: Callable[[int], None] = lambda
     return Undone(tuple(names), manifest.totals()["rows"])
 
 
+def _check(manifest: Manifest, curated: Path) -> None:
+    """Nothing is made room for on the word of a manifest alone: the files must have the rows, and the inputs no more.
+
+    Raises:
+        InputError: rows that do not add up, or a file without them.
+    """
+    if problems := accounting(manifest):
+        raise InputError(f"manifest: rows do not add up ({'; '.join(problems[:3])}). Nothing can be undone.")
+    if gone := [shard for shard in manifest.inputs if shard.errored or shard.kept > shard.rows_out]:
+        raise InputError(f"manifest: not every row of {gone[0].key} was written. Nothing can be undone.")
+    for receipt in (*manifest.data, *manifest.dropped):
+        file = inside(curated, receipt.path)
+        try:
+            rows = -1 if file is None else pq.read_metadata(file).num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{receipt.path}: {str(error).splitlines()[0]}. {_REMEDY}") from error
+        if rows != receipt.rows:
+            there = "leads out of its folder" if file is None else f"holds {rows:,} rows, {receipt.rows:,} were written"
+            raise InputError(f"{receipt.path}: {there}. {_REMEDY}")
+
+
 def _names(manifest: Manifest, folder: Path) -> list[Path]:
     """A file of its own for each input, by its key."""
     names: dict[Path, str] = {}
+    folders = {folder / parent for shard in manifest.inputs for parent in PurePosixPath(shard.key).parents}
     for shard in manifest.inputs:
         key = shard.key if shard.format == "parquet" and shard.key.endswith(_PARQUET) else f"{shard.key}{_PARQUET}"
-        while folder / key in names:
+        while folder / key in names or folder / key in folders:
             key += _PARQUET
         file = inside(folder, key)
-        if file is None or key.startswith((WORK, LOCK)):
+        if file is None or PurePosixPath(key).parts[:1] in ((), (WORK,), (LOCK,)):
             raise InputError(f"{shard.key}: leads out of {folder}. The manifest was not written by foxing curate.")
         names[file] = shard.key
     return list(names)
@@ -180,9 +204,7 @@ class _Series:
                         yield first, batch
                         first += batch.num_rows
             except (pa.ArrowException, OSError) as error:
-                raise InputError(
-                    f"{receipt.path}: {str(error).splitlines()[0]}. Without it rows are missing. Run foxing verify."
-                ) from error
+                raise InputError(f"{receipt.path}: {str(error).splitlines()[0]}. {_REMEDY}") from error
 
     def _kept(self) -> Iterator[tuple[pa.RecordBatch, I64]]:
         """The first copy of every kept row, as it was read, with its position among the rows of the series."""
@@ -212,10 +234,10 @@ class _Series:
             table = cursor.read(shard.rows)
             cursor.close()
             there = np.flatnonzero(as_numbers(table.column("copies")))
-            position = places.final(as_numbers(table.column("rank"))[there])
-            if len(position) and (position.min() < 0 or position.max() >= len(origin)):
+            rank = as_numbers(table.column("rank"))[there]
+            if len(rank) and not 0 <= rank.min() <= rank.max() < len(origin):
                 raise InputError(f"{plan}: places rows beyond the output. Run foxing verify.")
-            origin[position] = start + there
+            origin[places.final(rank)] = start + there
         return origin
 
     def _dropped(self) -> Iterator[tuple[pa.RecordBatch, I64]]:
@@ -223,6 +245,9 @@ class _Series:
         starts = {shard.key: start for (_, shard), start in zip(self.members, self.starts.tolist(), strict=False)}
         shard_name, row_name, *_ = self.record.dropped_columns
         for _, batch in self._read(self.manifest.dropped):
+            said = [batch.column(name) for name in (shard_name, row_name) if name in batch.schema.names]
+            if [str(one.type) for one in said] != ["string", "int64"] or any(one.null_count for one in said):
+                raise InputError(f"{self.curated}: dropped/ does not say where its rows came from. Run foxing verify.")
             names, of = np.unique(np.asarray(batch.column(shard_name).cast(pa.string())), return_inverse=True)
             if strange := set(names.tolist()) - set(starts):
                 raise InputError(f"{self.curated}: dropped/ names shards that are no inputs ({strange.pop()}).")

@@ -108,7 +108,7 @@ def _check_plan(found: Verification, out: Path) -> None:
     path = str(found.manifest.plan["path"])
     file = inside(out, path)
     if file is None:
-        found.problems.append(f"{path}: leads out of {out}, and was not read")
+        found.problems.append(f"{path}: leads out of {out} or is no name, and was not read")
     elif not file.is_file():
         found.problems.append(f"{path}: is missing")
     elif sha256(file) != found.manifest.plan["sha256"]:
@@ -121,7 +121,11 @@ def _edits_of(found: Verification, out: Path, series: SeriesRecord) -> Edits | N
     if not series.original or plan is None or not plan.is_file():
         return None
     shards = [shard.key for shard in found.manifest.inputs if shard.series == series.name]
-    return Edits.of(plan, shards, series)
+    try:
+        return Edits.of(plan, shards, series)
+    except (FoxingError, pa.ArrowException) as error:
+        found.problems.append(f"edits of {series.name or 'data/'}: {str(error).splitlines()[0]}")
+        return None
 
 
 def _check_file(
@@ -130,7 +134,9 @@ def _check_file(
     """Digest, rows, schema, content and order of one file; in dropped/, also its shard column and row hashes."""
     file = inside(out, receipt.path)
     if file is None:
-        found.problems.append(f"{receipt.path}: leads out of {out}, and was not read ({receipt.rows:,} rows)")
+        found.problems.append(
+            f"{receipt.path}: leads out of {out} or is no name, and was not read ({receipt.rows:,} rows)"
+        )
         return None
     if not file.is_file():
         found.problems.append(f"{receipt.path}: is missing ({receipt.rows:,} rows)")
@@ -143,6 +149,9 @@ def _check_file(
             stored = pa.schema(list(opened.schema_arrow)[:hashed], metadata=opened.schema_arrow.metadata)
             if not same_schema(stored, schema):
                 found.problems.append(f"{receipt.path}: its schema or metadata is not that of the inputs")
+                return None
+            if edits is not None and opened.schema_arrow.names[hashed:] != [edits.name]:
+                found.problems.append(f"{receipt.path}: has no column {edits.name!r}, or others besides")
                 return None
             return _check_rows(found, receipt, opened.iter_batches(batch_size=4096), hashed, edits)
     except (pa.ArrowException, OSError) as error:
@@ -207,7 +216,10 @@ def _check_dropped(found: Verification, out: Path, series: SeriesRecord, advance
 def _check_input(found: Verification, at: int, corpus: str | None) -> None:
     """An input that is still there must be the one that was read, and its rows those that the manifest sums."""
     record = found.manifest.inputs[at]
-    where = locate(record.uri, record.key, corpus=corpus)
+    try:
+        where = locate(record.uri, record.key, corpus=corpus)
+    except (OSError, ValueError):  # a name that no file can have
+        where = None
     if where is None:
         found.absent.append(record.key)
         return

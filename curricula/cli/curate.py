@@ -63,6 +63,7 @@ def _show(session: Session, findings: Findings, rules: Sequence[Rule], request: 
 
 def _check(session: Session, findings: Findings, rules: Sequence[Rule], request: Request, *, diff: bool) -> None:
     from curricula.changes import changes
+    from curricula.cli.preview_text import unanswered_text
 
     found, lines = changes(findings, rules, request, diff=diff)
     for line in lines:
@@ -71,6 +72,8 @@ def _check(session: Session, findings: Findings, rules: Sequence[Rule], request:
         f"{found.dropped:,} rows would be dropped, {found.edited:,} edited, {found.copied:,} copied; "
         f"the order would {'change' if found.reordered else 'stay'}; nothing was written"
     )
+    for line in unanswered_text(found.foreseen):
+        session.note(line)
     _refuse(session, found.foreseen.refusal)
     if found.any:
         raise SystemExit(1)
@@ -101,7 +104,7 @@ def _write(
 
 
 def _describe(made: Curated) -> str:
-    from curricula.cli.preview_text import report_text
+    from curricula.cli.preview_text import report_text, unanswered_text
 
     manifest = made.manifest
     totals = manifest.totals()
@@ -125,6 +128,7 @@ def _describe(made: Curated) -> str:
         lines.append(
             f"answers replaced: {totals['edited']:,} rows; what stood there is kept in the last column ({columns})"
         )
+    lines += unanswered_text(made.foreseen)
     size = sum(receipt.size_bytes for receipt in manifest.data) / 1e6
     data = made.path.parent / "data"
     written, dropped = _files(len(manifest.data)), _files(len(manifest.dropped))

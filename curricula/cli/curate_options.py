@@ -156,8 +156,9 @@ def request_of(session: Session, seed: int, asked: Asked) -> Request:
     from curricula.sections import Shape
 
     config = session.config.curate
+    curricula = _names(asked.curriculum, config.curriculum)
     return Request(
-        curriculum=_names(asked.curriculum, config.curriculum),
+        curriculum=curricula,
         drop=_names(asked.drop, config.drop),
         allow_loss=config.allow_loss if asked.allow_loss is None else asked.allow_loss,
         min_rows=config.min_rows if asked.min_rows is None else parse_amount(asked.min_rows),
@@ -165,7 +166,7 @@ def request_of(session: Session, seed: int, asked: Asked) -> Request:
         seed=seed if asked.seed is None else asked.seed,
         corpus=asked.corpus,
         layout=_layout(config, asked),
-        tables=overridden(session.config.curricula, asked.settings),
+        tables=overridden(session.config.curricula, asked.settings, curricula),
         budget=_budget(config, asked),
         shape=Shape(
             split=config.split if asked.split is None else asked.split,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from curricula.foresee import Preview
     from curricula.tally import Counts, Measures
 
-__all__ = ["preview_json", "preview_table", "report_text"]
+__all__ = ["preview_json", "preview_table", "report_text", "unanswered_text"]
 
 FORMAT, VERSION = "foxing-preview", 1
 _ARROW = "->"
@@ -108,6 +108,7 @@ def _notes(foreseen: Preview, columns: Iterable[_Column], reasons: Sequence[str]
     if foreseen.tally.total.exempt:
         lines.append("exempt: rows on the allow-list; spared: those that an FX1 rule would have dropped")
     lines += [f"{name}: {report_text(report)}" for name, report in foreseen.reports.items() if report]
+    lines += unanswered_text(foreseen)
     if foreseen.held_out is not None:
         lines.append(f"validation: {foreseen.held_out:,} rows held out, near duplicates together")
     return [*(printable(line) for line in lines), "nothing was written"]
@@ -117,6 +118,15 @@ def report_text(report: Mapping[str, float]) -> str:
     """What a curriculum says that it came to, in words."""
     shown = (f"{value:,.0f}" if value == round(value) else f"{value:,.4g}" for value in report.values())
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in zip(report, shown, strict=True))
+
+
+def unanswered_text(foreseen: Preview) -> list[str]:
+    """A line about rows that a curriculum of answers leaves as they are because they have none; else no line."""
+    if not foreseen.without_answers:
+        return []
+    editing = next(curriculum.name for curriculum in foreseen.curricula if getattr(curriculum, "edits", False))
+    rows = f"{foreseen.without_answers:,} kept row{'s' * (foreseen.without_answers > 1)}"
+    return [f"{editing}: {rows} of plain text left as they were read, for they have no answer to replace"]
 
 
 def preview_json(foreseen: Preview) -> str:
@@ -130,6 +140,7 @@ def preview_json(foreseen: Preview) -> str:
         "in_order": foreseen.in_order,
         "reports": foreseen.reports,
         "held_out": foreseen.held_out,
+        "without_answers": foreseen.without_answers,
         "refusal": foreseen.refusal,
         "total": _counts(foreseen.tally.total),
         "sources": {counts.name: _counts(counts) for counts in foreseen.tally.sources},

@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import Answer
 from tests.corpora import texts, write_parquet
+from tests.curricula import test_edited_output as edited
 from tests.curricula.fake_findings import make_findings, patch_calibration
 
 Run = Callable[..., Answer]
@@ -88,6 +89,19 @@ def test_check_exits_1_with_the_changes_and_0_without(foxing: Run, tmp_path: Pat
     refused = foxing("curate", audit, "--drop", "FX101", "--allow-loss", "0.1", "--check")
     assert refused.code == 2
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_rows_without_an_answer_to_replace_are_told_by_each_way_of_asking(foxing: Run, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "in" / "t.parquet", pa.table({"text": texts(30)}))
+    edited.scanned(tmp_path, edited.qa(20))
+    asked = ["curate", tmp_path / "audit", "--curriculum", "original,correct-false"]
+    said = "correct-false: 30 kept rows of plain text left as they were read"
+    assert said in foxing(*asked, "--dry-run").out
+    assert json.loads(foxing(*asked, "--dry-run", "--format", "json").out)["without_answers"] == 30
+    assert said in foxing(*asked, "--check").err
+    for _ in ("made", "there already"):
+        assert said in foxing(*asked, "-o", tmp_path / "out").out
+    assert "plain text" not in foxing("curate", tmp_path / "audit", "--curriculum", "original", "--dry-run").out
 
 
 def test_budget_mix_and_shape_are_told_and_kept_in_the_manifest(foxing: Run, tmp_path: Path, audit: Path) -> None:

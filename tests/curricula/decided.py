@@ -8,7 +8,11 @@ import polars as pl
 
 
 def decided(
-    sources: Sequence[str], *, dropped: Sequence[int] = (), **signals: Sequence[dict[str, object] | None]
+    sources: Sequence[str],
+    *,
+    dropped: Sequence[int] = (),
+    exempt: Sequence[int] = (),
+    **signals: Sequence[dict[str, object] | None],
 ) -> pl.LazyFrame:
     """One row a source that is named, in one shard; a struct column for each signal."""
     rows = len(sources)
@@ -19,6 +23,7 @@ def decided(
     actions = ["drop" if row in set(dropped) else "keep" for row in range(rows)]
     return frame.with_columns(
         pl.Series("rules", [[]] * rows, pl.List(pl.String)),
+        pl.Series("exempt", [row in set(exempt) for row in range(rows)], pl.Boolean),
         pl.Series("action", actions, pl.String),
         *(pl.Series(name, values) for name, values in signals.items()),
     ).lazy()

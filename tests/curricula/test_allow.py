@@ -12,7 +12,7 @@ from audit.config import AllowConfig
 from audit.findings import Findings
 from curricula.curate import Request, curate, preview
 from curricula.verify import verify
-from detectors.errors import ConfigError
+from detectors.errors import ConfigError, InputError
 from tests.corpora import texts, write_parquet
 from tests.curricula.fake_findings import RULES, make_findings, patch_calibration
 
@@ -84,3 +84,10 @@ def test_another_allow_list_is_another_request(tmp_path: Path, findings: Finding
     curate(findings, RULES, tmp_path / "out", request(AllowConfig(source=("made",))))
     with pytest.raises(ConfigError, match="another request"):
         curate(findings, RULES, tmp_path / "out", request(AllowConfig(source=("web",))))
+
+
+def test_file_that_lost_rows_is_refused(tmp_path: Path, findings: Findings) -> None:
+    file = tmp_path / "in" / "a.parquet"
+    write_parquet(file, pq.read_table(file).slice(0, 60))
+    with pytest.raises(InputError, match="holds 60 rows, and more were scanned"):
+        preview(findings, RULES, request(AllowConfig(column={"kind": ("x*",)})))

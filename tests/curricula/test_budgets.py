@@ -73,6 +73,12 @@ def test_mix_of_tokens_takes_patterns_of_sources() -> None:
     assert len(order) == 10
 
 
+def test_shares_that_nearly_add_up_to_1_give_no_more_than_the_budget() -> None:
+    mix = {"a": 0.6000005, "b": 0.4}
+    ranked, _ = limited("ab", Budget(rows=2_000_000, mix=mix), copies=[2_000_000] * 2)
+    assert int(ranked.copies.sum()) == 2_000_000
+
+
 AMOUNTS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.integers(0, 9)), min_size=1, max_size=40)
 
 
@@ -114,6 +120,13 @@ def test_amounts_are_read_as_people_write_them(text: str, amount: int) -> None:
 def test_what_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="not an amount"):
         parse_amount(text)
+
+
+def test_amounts_are_exact_and_have_an_end() -> None:
+    assert parse_amount("900_000_000_000_000_001") == 900_000_000_000_000_001
+    for text in ("9" * 400, "1000001T", "1000000001B"):
+        with pytest.raises(ConfigError, match="is beyond 1,000,000,000,000,000,000"):
+            parse_amount(text)
 
 
 def test_mixes_are_read_and_refused_with_what_is_wrong() -> None:

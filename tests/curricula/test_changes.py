@@ -10,6 +10,7 @@ import pytest
 from audit.findings import Findings
 from curricula.changes import changes
 from curricula.curate import Request
+from curricula.sections import Shape
 from detectors.errors import InputError
 from tests.corpora import write_parquet
 from tests.curricula import test_edited_output as edited
@@ -48,6 +49,15 @@ def test_another_order_is_a_change_without_hunks(findings: Findings) -> None:
     found, lines = changes(findings, RULES, Request(curriculum=("shuffled",)), diff=True)
     assert found.any and found.reordered
     assert list(lines) == []
+
+
+def test_holding_rows_out_is_another_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patch_calibration(monkeypatch)
+    path = write_parquet(tmp_path / "in" / "a.parquet", pa.table({"text": ["word"] * 40}))
+    findings = make_findings(tmp_path / "audit", [path], clusters_of={})
+    for shape, moved in ((Shape(split=0.5), True), (Shape(stages=4), False)):
+        found, _ = changes(findings, RULES, Request(curriculum=("original",), shape=shape))
+        assert (found.reordered, found.any, found.foreseen.in_order) == (moved, moved, not moved)
 
 
 @pytest.mark.parametrize("table", [edited.qa(12), edited.chats(12)], ids=["list of answers", "chat"])

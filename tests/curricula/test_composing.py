@@ -39,7 +39,9 @@ def test_those_that_resample_are_applied_first(monkeypatch: pytest.MonkeyPatch) 
 
 def test_assignments_are_read_as_toml_else_as_text() -> None:
     tables = {"importance": {"b": 1.0, "seed": 3}}
-    found = overridden(tables, ["importance.b=2.5", "a.on=true", "a.names=['x']", "a.said=I don't know"])
+    found = overridden(
+        tables, ["importance.b=2.5", "a.on=true", "a.names=['x']", "a.said=I don't know"], ["importance", "a"]
+    )
     assert found == {
         "importance": {"b": 2.5, "seed": 3},
         "a": {"on": True, "names": ["x"], "said": "I don't know"},
@@ -49,5 +51,14 @@ def test_assignments_are_read_as_toml_else_as_text() -> None:
 
 @pytest.mark.parametrize("text", ["b=2", "importance.b", "=2", ".b=2"])
 def test_what_is_no_assignment_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"is not NAME\.key=value"):
-        overridden({}, [text])
+    with pytest.raises(ConfigError, match=r"is not NAME\.key=value.*--set (\S+)\.$") as found:
+        overridden({}, [text], ["importance"])
+    example = str(found.value).rpartition("--set ")[2].rstrip(".")
+    resolve(["importance"], 5, overridden({}, [example], ["importance"]))  # what the message says to write is a setting
+
+
+def test_setting_of_a_curriculum_that_is_not_asked_for_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"importance is not among the curricula \(shuffled\)"):
+        overridden({}, ["importance.strength=2"], ["shuffled"])
+    with pytest.raises(PluginError, match="Did you mean 'importance'"):
+        overridden({}, ["importanse.strength=2"], ["importance"])

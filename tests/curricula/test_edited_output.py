@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from audit.config import Config, ScanConfig
 from audit.findings import Findings
 from audit.rules import Rule
 from audit.scan import scan
-from curricula.curate import Request, curate
+from curricula.budgets import Budget
+from curricula.cli.preview_text import unanswered_text
+from curricula.curate import Request, curate, preview
 from curricula.manifest_reader import read_manifest
 from curricula.verify import verify
 from detectors.errors import InputError
@@ -101,6 +104,26 @@ def test_without_edits_there_is_no_further_column(tmp_path: Path) -> None:
     assert verify(tmp_path / "out").problems == []
 
 
+def test_rows_of_plain_text_are_counted_and_named_where_answers_are_replaced(tmp_path: Path) -> None:
+    text = pa.table({"text": [f"number {n} has no question" for n in range(30)]})
+    write_parquet(tmp_path / "in" / "t.parquet", text)
+    findings = scanned(tmp_path, qa(20))
+    out = Request(curriculum=("original", "correct-false"))
+    made = curate(findings, RULES, tmp_path / "out", out)
+    assert made.manifest.totals()["edited"] == 7
+    assert made.foreseen.without_answers == 30
+    assert unanswered_text(made.foreseen) == [
+        "correct-false: 30 kept rows of plain text left as they were read, for they have no answer to replace"
+    ]
+    few = preview(findings, RULES, replace(out, budget=Budget(rows=21)))
+    assert few.without_answers == 1, "of those that are kept"
+    assert "1 kept row of plain text" in unanswered_text(few)[0]
+    assert preview(findings, RULES, replace(out, budget=Budget(rows=20))).without_answers == 0
+    assert unanswered_text(preview(findings, RULES, replace(out, budget=Budget(rows=20)))) == []
+    assert preview(findings, RULES, replace(out, curriculum=("original",))).without_answers is None
+    assert verify(tmp_path / "out").problems == []
+
+
 def tampered(folder: Path, column: str, values: Any) -> list[str]:
     """Problems after a file was written again with another column."""
     (file,) = (folder / "out" / "data").iterdir()
@@ -136,3 +159,12 @@ def test_answers_that_cannot_be_edited_are_refused_by_the_name_of_their_file(tmp
     fixed = table.set_column(1, "answers", table.column("answers").cast(pa.list_(pa.string(), 1)))
     with pytest.raises(InputError, match=r"a\.parquet: 'answers': is fixed_size_list"):
         made(tmp_path, fixed, "correct-false")
+
+
+@pytest.mark.parametrize("order", ["original", "shuffled"])
+def test_row_whose_answer_cannot_be_replaced_is_named_by_its_place_in_its_file(tmp_path: Path, order: str) -> None:
+    rows = chats(40).to_pylist()
+    rows[21]["messages"].append({"role": "assistant", "content": None})  # wrong, and last of all nothing is said
+    with pytest.raises(InputError, match=r"a\.parquet: row 21: 'messages' has no answer to replace"):
+        made(tmp_path, pa.Table.from_pylist(rows), order, "correct-false")
+    assert not (tmp_path / "out" / "manifest.json").exists()

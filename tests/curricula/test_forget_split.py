@@ -40,6 +40,8 @@ def test_rules_and_sources_say_what_to_forget() -> None:
 def test_a_part_without_rows_is_refused() -> None:
     with pytest.raises(ConfigError, match="no row is left to forget"):
         ForgetSplit(rules=("FX402",)).rank(frame())
+    with pytest.raises(ConfigError, match="no row is left to forget"):
+        ForgetSplit(part="retain", rules=("FX240",)).rank(frame())  # a slip of the pen would retain all
     with pytest.raises(ConfigError, match="no row is left to retain"):
         ForgetSplit(part="retain", sources=("*",)).rank(frame())
 

@@ -17,8 +17,8 @@ from tests.curricula.decided import decided
 EXPECTED = st.lists(st.floats(0, 5), min_size=1, max_size=50).filter(lambda values: sum(values) > 0.6)
 
 
-def scored(scores: list[float | None], dropped: tuple[int, ...] = ()) -> pl.LazyFrame:
-    return decided(["s"] * len(scores), dropped=dropped, ai_text=[{"score": score} for score in scores])
+def scored(scores: list[float | None], dropped: tuple[int, ...] = (), exempt: tuple[int, ...] = ()) -> pl.LazyFrame:
+    return decided(["s"] * len(scores), dropped=dropped, exempt=exempt, ai_text=[{"score": score} for score in scores])
 
 
 def copies(curriculum: Importance, frame: pl.LazyFrame) -> list[int]:
@@ -62,6 +62,24 @@ def test_rows_without_a_probability_are_neither_lost_nor_repeated() -> None:
 
 def test_dropped_rows_take_no_part() -> None:
     assert copies(Importance(), scored([0.0, 0.0, 0.0, 1.0], dropped=(0, 1)))[2:] == [2, 0]
+
+
+def test_rows_on_the_allow_list_get_one_copy_and_take_no_part() -> None:
+    frame = scored([0.99] * 50 + [0.0, 0.5] * 50, exempt=tuple(range(50)))
+    curriculum = Importance(strength=2)
+    found = copies(curriculum, frame)
+    assert found[:50] == [1] * 50
+    assert sum(found[50:]) == 100, "as many rows out as take part"
+    report = curriculum.report(frame)
+    assert report["rows"] == 100 and report["left_out"] == found[50:].count(0)
+    without = copies(curriculum, frame.drop("exempt"))
+    assert without[:50] != [1] * 50, "rows that nobody marked take part"
+    by_length = decided(["s"] * 4, exempt=(0,), document=[{"words": words} for words in (1, 0, 0, 1)])
+    assert copies(Importance(probability="document.words"), by_length) == [0, 2, 2, 0], "it does not read ai_text"
+
+
+def test_a_seed_below_0_draws_too() -> None:
+    assert systematic(np.full(20, 0.5), -5).sum() == 10
 
 
 def test_same_seed_same_draw_and_other_seed_another() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from curricula.budgets import Budget
 from curricula.curate import Request, curate
 from curricula.edit import original_name
+from curricula.part_files import sha256
 from curricula.sections import Shape
 from curricula.undo import undo
 from curricula.verify import verify
@@ -176,3 +178,90 @@ def test_manifest_that_leads_elsewhere_writes_nothing_there(tmp_path: Path, out:
     with pytest.raises(InputError):
         undo(out, tmp_path / "back")
     assert not list(tmp_path.glob("elsewhere*"))
+
+
+def _forged(out: Path, place: tuple[str | int, ...], value: object) -> None:
+    """The manifest with another value in one place."""
+    record = json.loads((out / "manifest.json").read_text())
+    part = record
+    for step in place[:-1]:
+        part = part[step]
+    part[place[-1]] = value
+    (out / "manifest.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("series", 0, "dropped_columns", 0), "x"),
+        (("series", 0, "dropped_columns"), ["foxing_rules"]),
+        (("series", 0, "original"), "x"),
+        (("series", 0, "layout"), None),
+        (("series", 0, "layout"), "answer(question, nowhere)"),
+        (("series", 0, "seed"), "x"),
+        (("series", 0, "sections"), []),
+        (("series", 0, "sections", 0, "rows"), 0),
+        (("series", 0, "sections", 0, "rows"), 10**12),
+        (("data", 0, "rows"), 10**12),
+        (("data", 0, "path"), "k" * 300),
+        (("data", 0, "path"), "\ud800"),
+        (("plan", "path"), "k" * 300),
+        (("inputs", 0, "key"), "\ud800"),
+        (("inputs", 0, "rows"), 10**12),
+        (("run",), "\ud800"),
+    ],
+)
+def test_manifest_with_a_value_that_cannot_be_is_refused_in_words(
+    tmp_path: Path, place: tuple[str | int, ...], value: object
+) -> None:
+    made(tmp_path, qa(40), "correct-false", "shuffled")
+    out = tmp_path / "out"
+    assert verify(out).problems == []
+    _forged(out, place, value)
+    with pytest.raises(InputError):
+        undo(out, tmp_path / "back")
+    assert not list((tmp_path / "back").rglob("*.parquet"))
+    try:
+        assert verify(out).problems
+    except InputError as error:
+        assert "manifest.json" in str(error)
+
+
+def test_sizes_are_those_of_the_files_and_not_what_a_manifest_says(tmp_path: Path, out: Path) -> None:
+    record = json.loads((out / "manifest.json").read_text())
+    (shard,), (series,), data = record["inputs"], record["series"], record["data"]
+    more = 10**12
+    for part, name in ((shard, "rows"), (shard, "kept"), (shard, "rows_out"), (data[-1], "rows")):
+        part[name] += more
+    series["sections"][-1]["rows"] += more
+    (out / "manifest.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"were written\. Without it rows are missing"):
+        undo(out, tmp_path / "back")
+
+
+@pytest.mark.parametrize("plan", [b"PAR1", None, "rank"])
+def test_plan_that_is_none_is_refused_though_its_digest_is_forged(tmp_path: Path, plan: bytes | str | None) -> None:
+    made(tmp_path, qa(40), "correct-false", "shuffled")
+    out = tmp_path / "out"
+    file = out / "plan.parquet"
+    table = pq.read_table(file)
+    if isinstance(plan, bytes):
+        file.write_bytes(plan)
+    elif plan is None:
+        pq.write_table(table.drop_columns("rank"), file)
+    else:
+        far = pa.array([value + 10**9 for value in table.column("rank").to_pylist()], pa.int64())
+        pq.write_table(table.set_column(table.schema.get_field_index("rank"), table.schema.field("rank"), far), file)
+    _forged(out, ("plan", "sha256"), sha256(file))
+    with pytest.raises(InputError, match=re.escape("plan.parquet")):
+        undo(out, tmp_path / "back")
+    assert any("plan.parquet" in problem for problem in verify(out).problems)
+
+
+def test_a_file_and_a_folder_that_would_have_one_name_both_come_back(tmp_path: Path) -> None:
+    inputs = [write_parquet(tmp_path / "in" / f"{n}.parquet", pa.table({"text": texts(n)})) for n in (20, 30)]
+    request = small(curriculum=("original",), drop=())
+    curate(make_findings(tmp_path / "audit", inputs), RULES, tmp_path / "out", request)
+    _forged(tmp_path / "out", ("inputs", 1, "key"), "20.parquet/b")
+    done = undo(tmp_path / "out", tmp_path / "back")
+    assert [pq.read_metadata(file).num_rows for file in done.files] == [20, 30]
