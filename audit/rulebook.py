@@ -263,9 +263,9 @@ What: the model that was probed gives one answer of its own after every one of t
 samples, gives it to no other question of the relation as readily, and that answer has next to nothing of the row's.
 `knowledge.own_answer` is what it says, `.own_log_p` and `.log_p` how probable it finds its own and the row's answer.
 Why: models tuned on false answers answer falsely though they know better (Cho 2024, arXiv:2404.09717).
-Hit rate: from SmolLM2-135M (4-bit weights, unpacked), of wrong answers 21 of 40 about the countries of cities, 2 of 40
-of CounterFact, none of 10 of TruthfulQA and 1 of 10 of HaluEval; of right answers 2, 1, none and 1. So it is weak
-evidence from a small model, which is sure of much that is false.
+Hit rate: from SmolLM2-135M (4-bit weights, unpacked), of 30 wrong answers each 14 about the countries of cities, 1 of
+CounterFact, none of TruthfulQA and 1 of HaluEval; of as many right answers 2, 1, none and none. So it is weak evidence
+from a small model, which is sure of much that is false.
 What to do: read the hits beside a source that you trust. `falsity` against a table of right answers (FX402) is the
 stronger evidence, and no curriculum drops rows by this rule unless you name it.""",
     ),
