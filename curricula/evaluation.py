@@ -16,7 +16,7 @@ from audit.layout import Kind, Layout, find_layout
 from curricula.encoding import Encoded, Piece, accepted_of, parted, pieces_of
 from curricula.instructions import instructions
 from curricula.model import EncoderDecoder, Pretrained, Trainable
-from curricula.packing import Row, pack, stacked
+from curricula.packing import Packed, Row, pack, stacked
 from curricula.trainer import loss_sum
 from curricula.training_rows import shards_in_order
 from curricula.writing import Sampling, Writer
@@ -230,6 +230,11 @@ def _encoded(writer: Writer, prompt: str, answer: str, template: str, *, is_pair
     return writer.encoder.encode([Piece(head.replace("{prompt}", prompt), False), Piece(space + answer + tail)])
 
 
+def _alone(row: Encoded, size: int, pad: int) -> Packed:
+    """One row in a block of its own."""
+    return next(pack(lambda epoch, first: iter([Row(0, row)]), size, splits=False, pad=pad))
+
+
 def _losses(
     model: Trainable, writer: Writer, asked: Sequence[tuple[str, str]], template: str, block: int, *, is_pair: bool
 ) -> tuple[Floats, Floats]:
@@ -248,7 +253,7 @@ def _losses(
             size = min(block, max(len(found.ids), 0 if found.source is None else len(found.source)))
             if not found.learnt[1 : size + 1].any():
                 continue
-            one = next(pack(lambda _, __, row=found: iter([Row(0, row)]), size, splits=False, pad=writer.encoder.pad))  # type: ignore[misc]
+            one = _alone(found, size, writer.encoder.pad)
             losses[at] = float(loss_sum(model, stacked([one], writer.device)))
             tokens[at] = int((one.targets >= 0).sum())
     return losses, tokens

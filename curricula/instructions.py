@@ -183,8 +183,12 @@ def _object(draw: random.Random) -> Made:
     keys = draw.choice((("title", "text"), ("name", "reason"), ("topic", "note")))
     return (
         f"Answer with one JSON object that has exactly the keys '{keys[0]}' and '{keys[1]}', and nothing else.",
-        lambda text: isinstance(_parsed(text), dict) and set(_parsed(text)) == set(keys),  # type: ignore[call-overload]
+        lambda text: _has_keys(_parsed(text), keys),
     )
+
+
+def _has_keys(value: object, keys: Sequence[str]) -> bool:
+    return isinstance(value, dict) and set(value) == set(keys)
 
 
 def _array(draw: random.Random) -> Made:
