@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from audit.allocator import Tide
 from audit.findings import write_json
 from curricula.part_files import FileWriter, Receipt
 from curricula.scatter import Bounds, bucket_path, ordered
@@ -68,14 +69,13 @@ def write_ordered(
         receipts.append(Receipt(**json.loads(record.read_text("utf-8"))))
 
     def finished(receipt: Receipt) -> None:
-        # Once a file, not once a bucket: what is freed and taken again is paid for page by page.
-        pa.default_memory_pool().release_unused()
         write_json(_record(done, len(receipts)), dataclasses.asdict(receipt))
         receipts.append(receipt)
 
     writer = opened(spans[len(receipts) :], finished)
-    first, kept = writer.done, list[int]()
+    first, kept, tide = writer.done, list[int](), Tide()
     for start in range(0, scattered.rows, scattered.width):
+        tide.turn()
         if start + scattered.width > first:
             position = start
             for table in scattered.tables(start):

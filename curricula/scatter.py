@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from audit.allocator import Tide
 from curricula.gather import gathered
 from curricula.stored import as_array, as_numbers, compacted, logical_bytes
 
@@ -50,6 +51,7 @@ class Buckets:
         self._held: list[pa.RecordBatch] = []
         self._held_bytes = 0
         self._writers: dict[int, pa.RecordBatchStreamWriter] = {}
+        self._tide = Tide()
 
     def add(self, batch: pa.RecordBatch, positions: I64) -> None:
         """Take in rows and the position of each."""
@@ -75,6 +77,8 @@ class Buckets:
             writer = self._writer(int(bucket[begin]), table.schema)
             for piece in table.slice(begin, end - begin).to_batches():
                 writer.write_batch(compacted(piece))
+        del table
+        self._tide.turn()
 
     def _writer(self, number: int, schema: pa.Schema) -> pa.RecordBatchStreamWriter:
         if number not in self._writers:

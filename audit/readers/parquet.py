@@ -75,7 +75,7 @@ class ParquetReader:
         with self._file() as file:
             for run in _runs(chosen, self.groups, alone=_has_nested_dictionary(self._schema)):
                 rows = _batch_rows([self.groups[group] for group in run])
-                found = file.iter_batches(batch_size=rows, row_groups=run, columns=wanted)
+                found = file.iter_batches(batch_size=rows, row_groups=run, columns=wanted, use_threads=False)
                 for batch in found if len(run) == 1 else _joined(found):
                     # pyarrow takes names for dotted paths: 'text.a' also reads field a of a struct 'text'.
                     batch = batch if wanted is None else batch.select(wanted)

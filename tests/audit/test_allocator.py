@@ -42,3 +42,23 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     allocator.keep_memory.cache_clear()
     assert allocator.keep_memory() is False
     allocator.keep_memory.cache_clear()
+
+
+TIDE = """
+import numpy as np, pyarrow as pa
+from audit.allocator import Tide
+tide = Tide()
+turns = [tide.turn()]
+held = [pa.allocate_buffer(1 << 20) for _ in range(100)]
+for buffer in held:
+    np.frombuffer(buffer, np.uint8)[:] = 1
+turns.append(tide.turn())
+turns.append(tide.turn())
+print(turns)
+"""
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="elsewhere memory is given back at every turn")
+def test_memory_is_given_back_once_the_process_has_grown() -> None:
+    done = subprocess.run([sys.executable, "-c", TIDE], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[False, True, False]"

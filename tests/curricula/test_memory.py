@@ -24,7 +24,7 @@ audit.calibrate.reference = audit.assess.reference = Tables
 request = Request(curriculum=("human-first",), drop=("FX101",), allow_loss=1.0)
 curate(Findings.open(sys.argv[1]), RULES, sys.argv[2], request)
 # Not ru_maxrss: a child inherits that of the process that started it.
-print(next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
+print(open("/proc/self/status").read())
 """
 
 
@@ -38,7 +38,8 @@ def one_row_group(path: Path, megabytes: int) -> Path:
     return path
 
 
-def peak_mb(folder: Path, megabytes: int) -> int:
+def peak_mb(folder: Path, megabytes: int) -> tuple[int, str]:
+    """The most resident memory of a reorder, and where it lay at the end, for the message of a failure."""
     make_findings(folder / "audit", [one_row_group(folder / "in" / "a.parquet", megabytes)])
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", CURATE, folder / "audit", folder / "out"],
@@ -47,11 +48,14 @@ def peak_mb(folder: Path, megabytes: int) -> int:
         text=True,
         check=True,
     )
-    return int(done.stdout)
+    status = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
+    told = ", ".join(f"{name} {status[name].strip()}" for name in ("VmHWM", "RssAnon", "RssFile", "Threads"))
+    return int(status["VmHWM"].split()[0]) // 1024, told
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
-def test_a_corpus_four_times_as_large_needs_no_more_memory_to_reorder(tmp_path: Path) -> None:
-    small, large = peak_mb(tmp_path / "small", 150), peak_mb(tmp_path / "large", 600)
-    assert large < 500, f"{large} MB resident for 600 MB of text"
-    assert large - small < 80, f"{small} MB resident for 150 MB of text, {large} MB for 600 MB"
+def test_a_corpus_five_times_as_large_needs_no_more_memory_to_reorder(tmp_path: Path) -> None:
+    # What libraries map and allocators keep differs between machines by 100 MB and more, and is the same for both sizes.
+    (small, told_small), (large, told_large) = peak_mb(tmp_path / "small", 150), peak_mb(tmp_path / "large", 750)
+    assert large - small < 150, f"150 MB of text: {told_small}; 750 MB of text: {told_large}"
+    assert large < 700, f"750 MB of text: {told_large}"
