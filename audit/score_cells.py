@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from audit.calibrate import Calibration
     from audit.two_phase import Labels
 
-__all__ = ["GROUPINGS", "Cell", "ScoreCells"]
+__all__ = ["GROUPINGS", "Cell", "ScoreCells", "month"]
 
 GROUPINGS = ("source", "language", "domain", "time")
 """What shares are broken down by, where the scan has it."""
@@ -182,7 +182,7 @@ def _rows(frame: pl.DataFrame, tables: Calibration, labels: Labels | None, rate:
         _windows(frame, tables).alias("parts"),
     )
     if "time" in rows.columns:
-        rows = rows.with_columns(_month(pl.col("time")))
+        rows = rows.with_columns(month(pl.col("time")))
     inside = pl.col("parts").list.len()
     return rows.with_columns(
         pl.when(~pl.col("outside")).then("parts"),
@@ -190,7 +190,7 @@ def _rows(frame: pl.DataFrame, tables: Calibration, labels: Labels | None, rate:
     ).filter(fields.field("margin").is_not_null())
 
 
-def _month(time: pl.Expr) -> pl.Expr:
+def month(time: pl.Expr) -> pl.Expr:
     """The month, or the year where no more is known, of dates as text or as time since 1970."""
     import polars as pl
 

@@ -1,0 +1,251 @@
+"""Makes a report of findings: one pass for the figures that only a report has, and what the other commands know."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from audit import __version__
+from audit.assess import assess, flagging_rate
+from audit.assessment import Assessment, Result
+from audit.calibrate import SIGNAL, calibrated, reference, tables_of
+from audit.compare import Comparison, compare
+from audit.evidence import Evidence
+from audit.format_profile import format_profile
+from audit.format_sample import SIGNAL as FORM
+from audit.profile import corpus_profile
+from audit.report.content import (
+    Absent,
+    Data,
+    File,
+    Headline,
+    Opinion,
+    Report,
+    RuleLine,
+    SourceLine,
+)
+from audit.report.content_scores import Scores, Yield
+from audit.report.examples import examples
+from audit.report.groups import Trends, grouped, missing
+from audit.report.knowledge import KnownCounts, knowledge_section
+from audit.report.scores import RATES, THRESHOLDS, Flags, score_section, yield_section
+from audit.report.uniformity import uniformity_section
+from audit.report.variety import MEASURES, Histograms, reference_of, variety_section
+from audit.report.variety import SIGNAL as DIVERSITY
+from audit.report.wording import caveats, meaning
+from audit.score_cells import ScoreCells
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from audit.findings import Fields, Findings
+    from audit.rules import Rule
+    from audit.two_phase import Labels
+
+__all__ = ["NO_OUTCOMES", "NO_TRIAL", "Asked", "build_report"]
+
+MACHINE_WRITTEN = "FX101"
+NO_OUTCOMES = Absent("What curricula would keep was not worked out for this report.")
+NO_TRIAL = Absent("No trial was named. Train with foxing trial, then foxing report DIR --trial FOLDER.")
+_NO_BASELINE = Absent("No earlier audit was named. foxing report DIR --baseline OLD shows what changed.")
+_MOST_FILES = 100
+_DEFAULT_RATE = 0.01
+_FIELDS: Fields = {
+    SIGNAL: None,
+    "document": frozenset({"words"}),
+    "language": frozenset({"language"}),
+    DIVERSITY: frozenset(MEASURES),
+    "knowledge": frozenset({"category", "corrected"}),
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a report is to say.
+
+    Attributes:
+        title: of it.
+        budgets: rule id to share tolerated, in place of the rule's own.
+        strict: judge FX101 by the upper end of its interval.
+        examples: worst cases a rule.
+        with_text: False leaves every text of the corpus out.
+        corpus: folder that the corpus was moved to.
+        labels: documents whose author is known.
+    """
+
+    title: str = "Corpus audit"
+    budgets: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    strict: bool = False
+    examples: int = 3
+    with_text: bool = True
+    corpus: str | None = None
+    labels: Labels | None = None
+
+
+def build_report(
+    findings: Findings,
+    rules: Sequence[Rule],
+    asked: Asked | None = None,
+    *,
+    against: Findings | None = None,
+    baseline: Assessment | None = None,
+) -> Report:
+    """Everything that findings say. What curricula and trials say is left for `curricula.outcomes` to fill in.
+
+    Args:
+        findings: of a finished scan.
+        rules: to judge by.
+        asked: what the report is to say.
+        against: a scan whose documents stand for human ones in the section on diversity, and to which form is compared.
+        baseline: an earlier audit.
+
+    Raises:
+        ConfigError: as `audit.assess.assess`.
+        FindingsError: the findings are torn.
+    """
+    wanted = asked or Asked()
+    evidence = Evidence(tables_of(findings), wanted.labels)
+    assessment = assess(
+        findings, rules, budgets=wanted.budgets, strict=wanted.strict, top=wanted.examples, evidence=evidence
+    )
+    machine = next((result for result in assessment.results if result.rule.id == MACHINE_WRITTEN), None)
+    seen = _Seen(evidence, (flagging_rate(machine.rule) if machine else None) or _DEFAULT_RATE)
+    for part in findings.parts(_FIELDS):
+        seen.add(part)
+    scores, yields = seen.scores(findings, machine)
+    groups = grouped(seen.cells, machine.shares if machine else None, seen.trends, _no_share(machine))
+    return Report(
+        title=wanted.title,
+        foxing=__version__,
+        signature=assessment.signature,
+        data=_data(findings, assessment),
+        headline=_headline(machine),
+        rules=tuple(_rule(result) for result in assessment.results),
+        groups=groups,
+        missing_groups=missing(findings, groups),
+        scores=scores,
+        yield_curve=yields,
+        variety=variety_section(seen.diversity, reference_of(against), corpus_profile(findings)),
+        examples=examples(
+            findings, assessment.results, top=wanted.examples, corpus=wanted.corpus, with_text=wanted.with_text
+        ),
+        uniformity=uniformity_section(
+            format_profile(findings, reference=_with_form(against, findings), corpus=wanted.corpus),
+            with_text=wanted.with_text,
+        ),
+        knowledge=knowledge_section(findings, seen.known),
+        outcomes=NO_OUTCOMES,
+        trial=NO_TRIAL,
+        change=_change(baseline, assessment),
+        caveats=caveats(assessment),
+    )
+
+
+def _with_form(against: Findings | None, findings: Findings) -> Findings | None:
+    """The other scan where both measured form."""
+    both = [{signal.name for signal in one.measured} for one in (findings, against) if one is not None]
+    return against if all(FORM in names for names in both) else None
+
+
+class _Seen:
+    """What one pass over the parts collects."""
+
+    def __init__(self, evidence: Evidence, rate: float) -> None:
+        self.evidence = evidence
+        self.tables = evidence.tables or reference()
+        self.rate = rate
+        self.cells = ScoreCells()
+        self.flags = Flags((*RATES, *THRESHOLDS, rate))
+        self.trends = Trends(rate)
+        self.diversity = Histograms()
+        self.known = KnownCounts()
+
+    def add(self, part: pl.DataFrame) -> None:
+        frame = calibrated(part, self.evidence.tables)
+        if SIGNAL in frame.columns:
+            self.cells.add(ScoreCells.of(frame, self.tables, self.evidence.labels, rate=self.rate))
+            self.flags.add(frame)
+            self.trends.add(frame)
+        if DIVERSITY in frame.columns:
+            self.diversity.add(frame)
+        self.known.add(frame)
+
+    def scores(self, findings: Findings, machine: Result | None) -> tuple[Scores | Absent, Yield | Absent]:
+        if SIGNAL not in {signal.name for signal in findings.measured}:
+            absent = Absent("ai_text was not scanned. Scan with --signals document,ai_text to see scores.")
+            return absent, absent
+        words = None if machine is None else machine.shares.words if machine.shares is not None else machine.by_words
+        scores = score_section(self.cells.total, self.flags, self.evidence.profiles, self.tables)
+        return scores, yield_section(self.flags, words, self.tables)
+
+
+def _no_share(machine: Result | None) -> str:
+    if machine is None:
+        return f"{MACHINE_WRITTEN} is not among the rules"
+    return machine.reason or "the detector's scores in labelled text are not known"
+
+
+def _headline(machine: Result | None) -> Headline:
+    if machine is None:
+        reason = _no_share(machine)
+        return Headline(None, None, 0, None, None, 0.0, "not applicable", meaning(None, None, 0.0, reason), "", (), ())
+    shares, budget = machine.shares, machine.rule.budget
+    words = shares.words if shares is not None else machine.by_words
+    opinions = shares.documents.second_opinions if shares is not None else ()
+    reasons = shares.documents.reasons if shares is not None else ((machine.reason,) if machine.reason else ())
+    return Headline(
+        share=machine.share,
+        interval=machine.interval,
+        n=machine.n,
+        words=None if words is None else words.share,
+        words_interval=None if words is None else words.interval,
+        budget=budget,
+        verdict=machine.verdict.value,
+        meaning=meaning(machine.share, machine.interval, budget, machine.reason),
+        method=shares.documents.method if shares is not None else "flagged documents",
+        opinions=tuple(Opinion(one.method, one.share, one.interval) for one in opinions),
+        reasons=reasons,
+    )
+
+
+def _rule(result: Result) -> RuleLine:
+    return RuleLine(
+        id=result.rule.id,
+        name=result.rule.name,
+        verdict=result.verdict.value,
+        budget=result.rule.budget,
+        judged=result.judged.value,
+        share=result.share,
+        interval=result.interval,
+        hits=result.hits,
+        n=result.n,
+        reason=result.reason,
+        sources=tuple(SourceLine(one.source, one.n, one.hits, one.share, one.interval) for one in result.sources),
+    )
+
+
+def _data(findings: Findings, assessment: Assessment) -> Data:
+    total = assessment.total
+    largest = sorted(findings.shards, key=lambda shard: (-shard.size_bytes, shard.uri))[:_MOST_FILES]
+    return Data(
+        rows=total.rows,
+        words=total.words,
+        bytes=total.bytes,
+        shards=len(findings.shards),
+        sources=len(assessment.sources),
+        nulls=total.nulls,
+        errors=total.errors,
+        invalid_utf8=total.invalid_utf8,
+        abstained=total.abstained,
+        out_of_support=total.out_of_support,
+        files=tuple(File(shard.uri, shard.rows, shard.size_bytes, shard.digest) for shard in largest),
+        more_files=len(findings.shards) - len(largest),
+        failed=tuple(f"{failed.message} ({failed.code})" for failed in findings.failed),
+        signals=tuple(f"{signal.name} {signal.version}" for signal in findings.measured),
+    )
+
+
+def _change(baseline: Assessment | None, assessment: Assessment) -> Comparison | Absent:
+    return _NO_BASELINE if baseline is None else compare(baseline, assessment)

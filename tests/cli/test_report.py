@@ -1,0 +1,105 @@
+"""`foxing report` as people run it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.audit.judging import row, write_findings
+from tests.curricula.test_outcomes import write_trial
+
+Run = Callable[..., Any]
+ONE = ("--curriculum", "human-first")
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Path:
+    rows = [row(margin=4.0 if at % 3 else -3.0, hits=int(at % 5 == 0)) for at in range(60)]
+    write_findings(tmp_path / "audit", {"a": rows[:30], "b": rows[30:]})
+    return tmp_path / "audit"
+
+
+def test_the_page_is_one_small_file_without_scripts_or_addresses(foxing: Run, audit: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    answer = foxing(
+        "report", audit, "-o", page, "--trial", write_trial(tmp_path / "trial"), "--title", "My corpus", *ONE
+    )
+    text = page.read_text("utf-8")
+    assert answer.code == 0 and not answer.out and "report.html" in answer.err
+    assert text.startswith("<!doctype html>") and page.stat().st_size < 3_000_000
+    assert "<title>My corpus: foxing report</title>" in text and "Learning curves" in text
+    assert "<script" not in text and "http://" not in text and "https://" not in text and "url(" not in text
+
+
+def test_all_formats_say_the_same_share(foxing: Run, audit: Path) -> None:
+    document = json.loads(foxing("report", audit, "--format", "json", "--no-curricula").out)
+    share = document["headline"]["share"]
+    assert share is not None
+    for form in ("html", "markdown", "card"):
+        answer = foxing("report", audit, "--format", form, "--no-curricula")
+        assert answer.code == 0 and f"{100 * share:.1f}" in answer.out
+        assert document["signature"] in answer.out.replace("\\", "")
+
+
+def test_a_report_never_fails_for_what_it_found(foxing: Run, audit: Path) -> None:
+    assert foxing("check", audit).code == 1
+    assert foxing("report", audit, "--format", "card", "--no-curricula").code == 0
+
+
+def test_the_baseline_may_be_a_scan_a_report_or_a_check(foxing: Run, audit: Path, tmp_path: Path) -> None:
+    clean = [row(margin=-3.0) for _ in range(60)]
+    write_findings(tmp_path / "now", {"a": clean, "c": clean})
+    foxing("report", audit, "--format", "json", "--no-curricula", "-o", tmp_path / "old.json")
+    foxing("check", audit, "--format", "json", "--output-file", tmp_path / "check.json")
+    found = []
+    for old in (audit, tmp_path / "old.json", tmp_path / "check.json"):
+        answer = foxing("report", tmp_path / "now", "--baseline", old, "--format", "json", "--no-curricula")
+        assert answer.code == 0, answer.err
+        found.append(json.loads(answer.out)["change"])
+    assert found[0] == found[1] == found[2]
+    residue = next(one for one in found[0]["rules"] if one["rule"] == "FX102")
+    assert residue["verdict"] == "lower" and residue["interval"][1] < 0
+    assert found[0]["appeared"] == ["c"] and found[0]["vanished"] == ["b"]
+
+
+def test_a_card_that_is_there_keeps_its_own_text(foxing: Run, audit: Path, tmp_path: Path) -> None:
+    card = tmp_path / "README.md"
+    card.write_text("---\nlicense: mit\n---\n# Mine\n")
+    for _ in range(2):
+        assert foxing("report", audit, "--format", "card", "--no-curricula", "-o", card).code == 0
+    text = card.read_text()
+    assert "license: mit" in text and "# Mine" in text and text.count("foxing report: begin") == 1
+
+
+def test_named_curricula_are_foreseen_together_and_alone(foxing: Run, audit: Path) -> None:
+    words = ("--curriculum", "human-first", "--curriculum", "shuffled", "--format", "json")
+    names = [one["name"] for one in json.loads(foxing("report", audit, *words).out)["outcomes"]["outcomes"]]
+    assert names == ["human-first", "shuffled"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--curriculum", "human-first", "--no-curricula"), "exclude each other"),
+        (("--curriculum", "nonesuch"), "nonesuch"),
+        (("--trial", "."), "trial.json"),
+        (("--baseline", "nowhere"), "nowhere"),
+        (("--format", "pdf"), "pdf"),
+    ],
+)
+def test_what_cannot_be_done_exits_2_and_is_named(foxing: Run, audit: Path, words: tuple[str, ...], said: str) -> None:
+    answer = foxing("report", audit, *words)
+    assert answer.code == 2 and said in answer.err and not answer.out
+
+
+def test_thousands_of_sources_still_make_a_small_page(foxing: Run, tmp_path: Path) -> None:
+    rows = [row(margin=0.0, hits=at % 2, source=f"source-{at}" * 20) for at in range(3000)]
+    write_findings(tmp_path / "many", {"a": rows}, by="src")
+    page = tmp_path / "many.html"
+    assert foxing("report", tmp_path / "many", "-o", page, "--no-curricula").code == 0
+    assert page.stat().st_size < 300_000
+    assert "2,970 smaller groups more" in page.read_text("utf-8")
