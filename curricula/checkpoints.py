@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["Progress", "latest", "read_state", "trained_weights", "write_state"]
+__all__ = [
+    "Progress",
+    "forget_after",
+    "is_whole",
+    "latest",
+    "read_state",
+    "trained_weights",
+    "without_weights",
+    "write_state",
+]
 
 _STATE, _WEIGHTS, _OPTIMIZER = "state.json", "weights.safetensors", "optimizer.safetensors"
 _PREFIX = "state-"
@@ -122,6 +131,27 @@ def latest(folder: Path) -> tuple[Path, Progress] | None:
         return found[-1], Progress(**{**values, "place": Place(**values["place"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise OutputError(f"{found[-1]}: cannot be read ({error}). Start anew with --fresh.") from error
+
+
+def is_whole(state: Path) -> bool:
+    """Whether a state still has its weights; that of a run whose model is written has not."""
+    return (state / _WEIGHTS).exists()
+
+
+def without_weights(folder: Path) -> None:
+    """Throw away weights and moments of a run that is over and whose model is written: three times its size."""
+    for state in folder.glob(f"{_PREFIX}*"):
+        for name in (_WEIGHTS, _OPTIMIZER):
+            (state / name).unlink(missing_ok=True)
+
+
+def forget_after(metrics: Path, step: int) -> None:
+    """Leave out what a killed run noted after its last state."""
+    lines = metrics.read_text().splitlines() if metrics.exists() else []
+    kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+    temporary = metrics.with_suffix(f".{os.getpid()}")
+    temporary.write_text("".join(f"{line}\n" for line in kept))
+    temporary.replace(metrics)
 
 
 def read_state(state: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

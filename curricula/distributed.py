@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from detectors.protocols import Device
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["agreed", "distributed", "first_alone", "is_first"]
+__all__ = ["agreed", "distributed", "first_alone", "is_first", "sum_gradients"]
 
 
 @contextmanager
@@ -44,6 +44,17 @@ def agreed(value: float, device: torch.device) -> float:
     shared = torch.tensor(value, dtype=torch.float64, device=device)
     dist.broadcast(shared, 0)
     return float(shared)
+
+
+def sum_gradients(parameters: Sequence[torch.Tensor]) -> None:
+    """Add up the gradients of all processes, in one message; a process without blocks adds nothing."""
+    import torch
+    from torch import distributed as dist
+
+    flat = torch.cat([(torch.zeros_like(each) if each.grad is None else each.grad).reshape(-1) for each in parameters])
+    dist.all_reduce(flat)
+    for each, part in zip(parameters, flat.split([each.numel() for each in parameters]), strict=True):
+        each.grad = part.view_as(each)
 
 
 def is_first() -> bool:

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from audit.layout import Kind, Layout, find_layout
-from curricula.encoding import Encoded, Piece, accepted_of, parted, pieces_of
+from curricula.encoding import Encoded, Encoder, Piece, accepted_of, parted, pieces_of
 from curricula.instructions import instructions
+from curricula.lexical_variety import INDICES, lexical_variety
 from curricula.model import EncoderDecoder, Pretrained, Trainable
 from curricula.packing import Packed, Row, pack, stacked
 from curricula.trainer import loss_sum
@@ -23,7 +24,19 @@ from curricula.writing import Sampling, Writer
 from detectors.answers import normalised_answers
 from detectors.errors import InputError, MissingExtraError
 
-__all__ = ["REFUSALS", "Items", "evaluate_items", "is_refusal", "read_items", "token_f1"]
+__all__ = [
+    "REFUSALS",
+    "Items",
+    "answered",
+    "evaluate_items",
+    "is_refusal",
+    "prompts_of",
+    "read_items",
+    "said",
+    "summed_up",
+    "token_f1",
+    "trainable",
+]
 
 Floats = npt.NDArray[np.float64]
 REFUSALS = (
@@ -197,7 +210,8 @@ def evaluate_items(
 
     `loss`: nats a learnt token, of the first answer (of texts, of the text). For questions `exact` (0 or 1, against any
     accepted answer, normalised), `f1` and `refused`; for pairs `chrf` and `bleu` (0-100, of the sentence); for choices
-    `right`: whether the right one has the lowest loss a character; for instructions `followed`.
+    `right`: whether the right one has the lowest loss a character; for instructions `followed`. Of all that is written
+    together, float64[1] each: how varied it is (`curricula.lexical_variety`).
 
     Args:
         model: whose losses are taken.
@@ -207,8 +221,9 @@ def evaluate_items(
         block: tokens a block.
     """
     if items.kind == "instruction":
-        texts = _written(writer, items, sampling)
-        return {"followed": np.array([float(check(text)) for check, text in zip(items.checks, texts, strict=True)])}
+        texts = said(writer, items, sampling)
+        followed = [float(check(text)) for check, text in zip(items.checks, texts, strict=True)]
+        return {"followed": np.array(followed), **_varied(texts)}
     if items.kind == "choice":
         assert items.right is not None
         return {"right": _choices(model, writer, items, sampling.template, block)}
@@ -217,8 +232,13 @@ def evaluate_items(
     metrics = {"loss": losses / np.maximum(tokens, 1)}
     if items.kind == "text":
         return metrics
-    written = _written(writer, items, sampling)
-    return metrics | (_translated(written, items) if items.kind == "pair" else _answered(written, items))
+    written = said(writer, items, sampling)
+    metrics |= _translated(written, items) if items.kind == "pair" else answered(written, items)
+    return metrics | _varied(written)
+
+
+def _varied(texts: Sequence[str]) -> dict[str, Floats]:
+    return {name: np.array([value]) for name, value in lexical_variety(texts).items()}
 
 
 def _encoded(writer: Writer, prompt: str, answer: str, template: str, *, is_pair: bool) -> Encoded | None:
@@ -270,21 +290,26 @@ def _choices(model: Trainable, writer: Writer, items: Items, template: str, bloc
     return np.array([float(found == right) for found, right in zip(best, items.right, strict=True)])
 
 
-def _written(writer: Writer, items: Items, sampling: Sampling) -> list[str]:
+def prompts_of(encoder: Encoder, items: Items, template: str) -> list[npt.NDArray[np.int64]]:
+    """What a causal model goes on from, int64[t] for each item."""
+    head, start = parted(template)[0], np.array(encoder.start, np.int64)
+    asked = [head.replace("{prompt}", prompt) for prompt in items.prompts]
+    return [np.concatenate([start, encoder.ids(text)]) for text in asked]
+
+
+def said(writer: Writer, items: Items, sampling: Sampling) -> list[str]:
     """What the model answers; of anything but instructions, the first line."""
-    head = parted(sampling.template)[0]
     if isinstance(writer.model, EncoderDecoder):
         prompts = [np.append(writer.encoder.ids(prompt), writer.encoder.end) for prompt in items.prompts]
     else:
-        start = np.array(writer.encoder.start, np.int64)
-        asked = [head.replace("{prompt}", prompt) for prompt in items.prompts]
-        prompts = [np.concatenate([start, writer.encoder.ids(text)]) for text in asked]
+        prompts = prompts_of(writer.encoder, items, sampling.template)
     found = writer.write(prompts, sampling, sampling.seed)
     texts = [writer.encoder.tokenizer.decode(ids.tolist()).strip() for ids in found]
     return texts if items.checks else [text.split("\n", 1)[0].strip() for text in texts]
 
 
-def _answered(written: Sequence[str], items: Items) -> dict[str, Floats]:
+def answered(written: Sequence[str], items: Items) -> dict[str, Floats]:
+    """`exact`, `f1` and `refused`, float64[n] each, of what was written in answer to items."""
     flat = [answer for found in items.answers for answer in found]
     accepted = normalised_answers(pa.array(flat, pa.large_string())).to_pylist()
     said = normalised_answers(pa.array(written, pa.large_string())).to_pylist()
@@ -311,18 +336,30 @@ def _translated(written: Sequence[str], items: Items) -> dict[str, Floats]:
 
 
 def summed_up(metrics: dict[str, Floats], items: Items) -> dict[str, float]:
-    """Means over items, and what only a whole set has: accuracy on answered items, and accuracy times coverage."""
-    found = {name: _mean(values) for name, values in metrics.items()}
-    if "refused" in metrics:
-        answered = metrics["refused"] == 0
-        found["coverage"] = float(answered.mean())
-        found["exact_on_answered"] = float(metrics["exact"][answered].mean()) if answered.any() else math.nan
-        found["exact_times_coverage"] = float((metrics["exact"] * answered).mean())
+    """Means over items, and what only a whole set has: accuracy on answered items, and accuracy times coverage.
+
+    The same of each group, its name behind a colon, but for how varied what was written is.
+    """
+    found = {name: _mean(values) for name, values in metrics.items()} | _covered(metrics)
+    by_item = {name: values for name, values in metrics.items() if name not in INDICES}
     for group in sorted(set(items.group) - {""}):
         chosen = np.array([each == group for each in items.group])
-        for name, values in metrics.items():
-            found[f"{name}:{group}"] = _mean(values[chosen])
+        part = {name: values[chosen] for name, values in by_item.items()}
+        means = {name: _mean(values) for name, values in part.items()} | _covered(part)
+        found |= {f"{name}:{group}": value for name, value in means.items()}
     return found
+
+
+def _covered(metrics: dict[str, Floats]) -> dict[str, float]:
+    """What comes of answers and refusals together; nothing where items have none."""
+    if "refused" not in metrics:
+        return {}
+    kept = metrics["refused"] == 0
+    return {
+        "coverage": float(kept.mean()),
+        "exact_on_answered": float(metrics["exact"][kept].mean()) if kept.any() else math.nan,
+        "exact_times_coverage": float((metrics["exact"] * kept).mean()),
+    }
 
 
 def _mean(values: Floats) -> float:

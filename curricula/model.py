@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from curricula.attention_masks import causal_mask, cross_mask, mask_of
+from curricula.attention_masks import attend, causal_mask, cross_mask, document_blocks, mask_of, takes_blocks
 from detectors.errors import ConfigError, InputError, MissingExtraError
 
 try:
@@ -25,6 +25,7 @@ except ImportError as error:
     raise MissingExtraError("torch", "train") from error
 
 if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
     from transformers import PreTrainedModel
 
     from curricula.packing import TokenBlock
@@ -130,7 +131,11 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(shape.width, shape.width, bias=False)
 
     def forward(
-        self, x: Tensor, mask: Tensor | None, turn: tuple[Tensor, Tensor] | None, memory: Tensor | None = None
+        self,
+        x: Tensor,
+        mask: Tensor | BlockMask | None,
+        turn: tuple[Tensor, Tensor] | None,
+        memory: Tensor | None = None,
     ) -> Tensor:
         """[B, T, D] -> [B, T, D]; no mask means causal. `turn` is None where positions do not count."""
         seen = x if memory is None else memory
@@ -138,8 +143,7 @@ class Attention(nn.Module):
         k, v = self._split(self.k_proj(seen), self.kv_heads), self._split(self.v_proj(seen), self.kv_heads)
         if turn is not None:
             q, k = rotate(q, turn), rotate(k, turn)
-        shared = self.heads != self.kv_heads
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=shared)
+        y = attend(q, k, v, mask)
         return cast(Tensor, self.o_proj(y.transpose(1, 2).flatten(2)))
 
     def _split(self, x: Tensor, heads: int) -> Tensor:
@@ -177,7 +181,7 @@ class Layer(nn.Module):
     def forward(
         self,
         x: Tensor,
-        mask: Tensor | None,
+        mask: Tensor | BlockMask | None,
         turn: tuple[Tensor, Tensor],
         memory: Tensor | None = None,
         memory_mask: Tensor | None = None,
@@ -204,7 +208,7 @@ class Stack(nn.Module):
         self,
         x: Tensor,
         position: Tensor,
-        mask: Tensor | None,
+        mask: Tensor | BlockMask | None,
         memory: Tensor | None = None,
         memory_mask: Tensor | None = None,
     ) -> Tensor:
@@ -224,18 +228,28 @@ def _start(module: nn.Module, layers: int) -> None:
 
 
 class Decoder(nn.Module):
-    """A causal decoder; input and output embeddings are one."""
+    """A causal decoder; input and output embeddings are one.
+
+    Attributes:
+        shape: of it.
+        by_blocks: whether packed documents are attended to by blocks on a GPU (`curricula.attention_masks`).
+    """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
+        self.by_blocks = True
         self.model = Stack(shape, shape.layers)
         _start(self, shape.layers)
 
     def hidden(self, block: TokenBlock) -> Tensor:
         """[B, T, D]"""
-        mask = None if block.is_plain else causal_mask(block.document)
+        mask = None if block.is_plain else self._mask(block.document)
         return cast(Tensor, self.model(self.model.embed_tokens(block.ids), block.position, mask))
+
+    def _mask(self, document: Tensor) -> Tensor | BlockMask:
+        by_blocks = self.by_blocks and takes_blocks(document, self.shape.width // self.shape.heads)
+        return document_blocks(document) if by_blocks else causal_mask(document)
 
     def head(self, hidden: Tensor) -> Tensor:
         """[N, D] -> [N, vocabulary]"""
@@ -285,20 +299,21 @@ class Pretrained(nn.Module):
         if lora_rank:
             lm = _with_lora(lm, lora_rank)
         self.lm = lm
-        plain = self._plain()
+        plain = self.plain
         self._body, self._out = plain.base_model, plain.get_output_embeddings()
         self.has_head = self._out is not None and self._comes_apart()
 
-    def _plain(self) -> PreTrainedModel:
+    @property
+    def plain(self) -> PreTrainedModel:
         """The model itself; updates of low rank sit in its layers."""
         return self.lm.get_base_model() if hasattr(self.lm, "get_base_model") else self.lm
 
     def _comes_apart(self) -> bool:
         """Whether body and head, one after the other, give the logits of the model (some cap or scale them)."""
         device = next(self.lm.parameters()).device
-        ids = torch.arange(1, 1 + _PROBE, device=device)[None] % self._plain().config.get_text_config().vocab_size
+        ids = torch.arange(1, 1 + _PROBE, device=device)[None] % self.plain.config.get_text_config().vocab_size
         with torch.no_grad():
-            whole = self._plain()(input_ids=ids, use_cache=False).logits
+            whole = self.plain(input_ids=ids, use_cache=False).logits
             apart = self._out(self._body(input_ids=ids, use_cache=False)[0])
         return bool((whole.float() - apart.float()).abs().max() <= _TOLERANCE)
 
@@ -306,10 +321,10 @@ class Pretrained(nn.Module):
         """[B, T, D]; logits [B, T, vocabulary] where the model does not come apart."""
         settings: dict[str, object] = {"position_ids": block.position, "use_cache": False}
         if not block.is_plain:
-            settings["attention_mask"] = mask_of(self._plain().config, block.document, block.position)
+            settings["attention_mask"] = mask_of(self.plain.config, block.document, block.position)
         if self.has_head:
             return cast(Tensor, self._body(input_ids=block.ids, **settings)[0])
-        return cast(Tensor, self._plain()(input_ids=block.ids, **settings).logits)
+        return cast(Tensor, self.plain(input_ids=block.ids, **settings).logits)
 
     def head(self, hidden: Tensor) -> Tensor:
         """[N, D] -> [N, vocabulary]"""

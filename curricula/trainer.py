@@ -12,20 +12,19 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from curricula.averaging import Swapped, put
-from curricula.checkpoints import Progress, latest, read_state, trained_weights, write_state
-from curricula.distributed import agreed
+from curricula.checkpoints import Progress, forget_after, is_whole, latest, read_state, trained_weights, write_state
+from curricula.distributed import agreed, sum_gradients
 from curricula.model import Trainable
 from curricula.packing import IGNORED, START, Packed, Place, TokenBlock, cut, pack, stacked
 from curricula.recipe import Recipe, pace
+from curricula.throughput import Meter, speed_of
 from curricula.training_rows import TrainingRows
 from detectors.errors import ConfigError, MissingExtraError
 
@@ -71,9 +70,12 @@ class Outcome:
 
     Attributes:
         progress: at its end.
+        speed: `tokens_per_s`, `mfu` and `peak_memory_mb` of its updates (`curricula.throughput`); empty in a process
+            that does not write.
     """
 
     progress: Progress
+    speed: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def loss(self) -> float | None:
@@ -186,6 +188,7 @@ class _Run:
         self.loss = torch.compile(loss_sum) if setting.compiles else loss_sum
         self.progress = self._resumed(run)
         self.before = self.progress
+        self.meter = Meter(model, setting.device, bfloat16=setting.bfloat16, world=self.world)
 
     def _resumed(self, run: str) -> Progress:
         found = latest(self.out)
@@ -199,10 +202,13 @@ class _Run:
             raise ConfigError(
                 f"{self.out}: holds a run of another recipe, model or data. Name a new folder, or --fresh."
             )
+        if not is_whole(state):  # the run is over and its model is written: nothing is left to go on with
+            self.average = {}
+            return progress
         extra = read_state(state, self.module, self.optimizer)
         self.average = {name: value.to(self.setting.device) for name, value in extra.items()}
         if self.rank == 0:
-            _forget_after(self.out / "metrics.jsonl", progress.step)
+            forget_after(self.out / "metrics.jsonl", progress.step)
         return progress
 
     def go(self) -> Outcome:
@@ -210,6 +216,7 @@ class _Run:
         epochs = 0 if self.recipe.tokens else self.recipe.epochs
         blocks = _blocks(self.rows, self.recipe, start=self.progress.place, epochs=epochs)
         self.module.train()
+        self.meter.start()
         for batch in () if self.progress.is_done else self._within_budget(_grouped(blocks, self.recipe.batch)):
             self.before = self.progress
             self._update(batch)
@@ -222,8 +229,9 @@ class _Run:
                 self._keep()
             if over:
                 break
+            self.meter.start()
         put(self.average, self.weights)
-        return Outcome(self.progress)
+        return Outcome(self.progress, {} if self.rank else speed_of(self.out / "metrics.jsonl"))
 
     def _within_budget(self, batches: Iterator[list[Packed]]) -> Iterator[list[Packed]]:
         """Batches up to the budget of tokens, the last one cut to the token."""
@@ -250,7 +258,6 @@ class _Run:
 
     def _update(self, batch: Sequence[Packed]) -> None:
         """One update with a batch, of which this process takes every `world`-th block."""
-        began = time.perf_counter()
         after = self._read(batch)
         # The rate is that of the middle of the update: at its start a run of one update would have a rate of 0.
         rate = self.recipe.rate * pace((self._share() + self._share(after)) / 2, self.recipe)
@@ -272,9 +279,9 @@ class _Run:
                 f"{self.out}: the loss of update {after.step:,} is {found}. Lower --rate or --clip, in a new folder."
             )
         self.progress = replace(after, loss=found)
-        speed = (after.tokens - self.before.tokens) / (time.perf_counter() - began)
-        self._note({"loss": found, "rate": rate, "norm": norm, "tokens_per_s": round(speed, 1)})
-        text = f"step {self.progress.step:,}  loss {found:.4f}  {speed:,.0f} tokens/s"
+        speed = self.meter.stop(batch)
+        self._note({"loss": found, "rate": rate, "norm": norm, **speed})
+        text = f"step {self.progress.step:,}  loss {found:.4f}  {speed['tokens_per_s']:,.0f} tokens/s"
         self.on_step(self._share(), text)
 
     def _read(self, batch: Sequence[Packed]) -> Progress:
@@ -297,7 +304,7 @@ class _Run:
         """Sum gradients over processes, clip, and move; returns the norm of the gradient."""
         parameters = list(self.weights.values())
         if self.world > 1:
-            _sum_gradients(parameters)
+            sum_gradients(parameters)
             dist.all_reduce(total)
         norm = float(nn.utils.clip_grad_norm_(parameters, self.recipe.clip or math.inf))
         self.optimizer.step()
@@ -340,7 +347,7 @@ class _Run:
         if self.world > 1:
             dist.barrier()
 
-    def _note(self, values: dict[str, float]) -> None:
+    def _note(self, values: dict[str, float | None]) -> None:
         if self.rank:
             return
         place = self.progress.place
@@ -374,20 +381,3 @@ def optimizer_of(weights: dict[str, Tensor], recipe: Recipe, device: torch.devic
     ]
     betas = (recipe.beta1, recipe.beta2)
     return torch.optim.AdamW(groups, lr=recipe.rate, betas=betas, fused=device.type == "cuda")
-
-
-def _sum_gradients(parameters: Sequence[Tensor]) -> None:
-    """Add up the gradients of all processes, in one message; a process without blocks adds nothing."""
-    flat = torch.cat([(torch.zeros_like(each) if each.grad is None else each.grad).reshape(-1) for each in parameters])
-    dist.all_reduce(flat)
-    for each, part in zip(parameters, flat.split([each.numel() for each in parameters]), strict=True):
-        each.grad = part.view_as(each)
-
-
-def _forget_after(metrics: Path, step: int) -> None:
-    """Leave out what a killed run noted after its last state."""
-    lines = metrics.read_text().splitlines() if metrics.exists() else []
-    kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-    temporary = metrics.with_suffix(f".{os.getpid()}")
-    temporary.write_text("".join(f"{line}\n" for line in kept))
-    temporary.replace(metrics)

@@ -8,9 +8,13 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audit.corpus import Shard
+from audit.storage import digest, stat
+from curricula.checkpoints import is_whole, latest, without_weights
 from curricula.distributed import first_alone, is_first
 from curricula.encoding import TEMPLATE, Encoder, encoder_of, save_tokenizer, trained_tokenizer
 from curricula.recipe import Recipe
@@ -26,8 +30,9 @@ if TYPE_CHECKING:
     from curricula.model import Decoder, EncoderDecoder, Pretrained
     from curricula.trainer import Outcome, Setting
 
-__all__ = ["Job", "Scratch", "learn_tokenizer", "run_job"]
+__all__ = ["ATTENTIONS", "Job", "Scratch", "base_folder", "learn_tokenizer", "run_job"]
 
+ATTENTIONS = ("auto", "mask")
 _TOKENIZER, _SOURCE = "tokenizer", "learnt_from.txt"
 _LEARN_FROM = 20_000_000
 
@@ -70,6 +75,7 @@ class Job:
         lora_rank: of low-rank updates; 0 trains all weights.
         precision: auto, float32 or bfloat16: of multiplications; auto is bfloat16 on a GPU.
         compiles: whether torch.compile is used.
+        attention: auto attends by blocks to packed documents on a GPU; mask does not.
     """
 
     data: tuple[str, ...]
@@ -84,10 +90,13 @@ class Job:
     lora_rank: int = 0
     precision: str = "auto"
     compiles: bool = False
+    attention: str = "auto"
 
     def __post_init__(self) -> None:
         if "{answer}" not in self.template or "{prompt}" not in self.template.partition("{answer}")[0]:
             raise ConfigError(f"template {self.template!r}: lacks {{prompt}} or, after it, {{answer}}. Give both.")
+        if self.attention not in ATTENTIONS:
+            raise ConfigError(f"--attention {self.attention!r}: is none of {', '.join(ATTENTIONS)}. Name one.")
         if self.lora_rank < 0:
             raise ConfigError(f"--lora: the rank is {self.lora_rank}. Set it to 1 or more.")
         if self.lora_rank and self.base is None:
@@ -121,7 +130,7 @@ def run_job(
         if is_first():
             _clear(out, fresh=fresh)
         out.mkdir(parents=True, exist_ok=True)
-        folder = None if job.base is None else _folder_of(job.base)
+        folder = None if job.base is None else base_folder(job.base)
         encoder = _encoder(job, folder, out)
     rows = _rows(job, job.data, encoder, shuffle=job.shuffle)
     rows = replace(rows, relabel=job.relabel, seed=job.recipe.seed)
@@ -144,7 +153,10 @@ def _clear(out: Path, *, fresh: bool) -> None:
     Other files stay.
     """
     if not fresh and (any(out.glob("state-*")) or (out / "run.json").exists()):
-        if not any(out.glob("state-*")):
+        found = latest(out)
+        if (out / "run.json").exists():
+            without_weights(out)
+        if found is None or not ((out / "run.json").exists() or is_whole(found[0])):
             raise ConfigError(
                 f"{out}: holds a run that is over, without the state that it could go on from. Name a new folder, or "
                 "--fresh."
@@ -160,7 +172,8 @@ def _clear(out: Path, *, fresh: bool) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def _folder_of(name: str) -> Path:
+def base_folder(name: str) -> Path:
+    """The folder of a model that `--base` names, which a GGUF file is unpacked into."""
     path = located(name, "--base")
     return unpacked(path, "") if path.suffix == ".gguf" else path
 
@@ -177,7 +190,7 @@ def _encoder(job: Job, folder: Path | None, out: Path) -> Encoder:
 def learn_tokenizer(job: Job, folder: Path) -> Path:
     """Learn a tokenizer from the start of a job's data, unless the folder holds that one; returns the folder."""
     rows = TrainingRows(shards_in_order(job.data), trained_tokenizer([], 0), job.text, template=job.template)
-    asked = [[shard.digest() for shard in rows.shards], job.text, job.template, job.scratch.vocabulary, _LEARN_FROM]
+    asked = [[_content(shard) for shard in rows.shards], job.text, job.template, job.scratch.vocabulary, _LEARN_FROM]
     source, key = folder / _SOURCE, hashlib.sha256(json.dumps(asked).encode()).hexdigest()
     if not source.is_file() or source.read_text() != key:
         encoder = trained_tokenizer(rows.texts(_LEARN_FROM), job.scratch.vocabulary)
@@ -197,11 +210,22 @@ def _rows(job: Job, paths: Sequence[str], encoder: Encoder, *, shuffle: bool) ->
     return open_rows(paths, encoder, text=job.text, pairs=pairs, template=job.template, shuffle=seed)
 
 
+def _content(shard: Shard) -> str:
+    """Digest of a file, which is read once as long as it does not change: for its tokenizer, its run, and each seed."""
+    stamp = stat(shard.uri)
+    return shard.digest() if stamp is None else _content_at(shard.uri, stamp)
+
+
+@lru_cache(maxsize=4096)
+def _content_at(uri: str, stamp: tuple[int, int]) -> str:
+    return digest(uri)
+
+
 def _digest(job: Job, folder: Path | None, rows: TrainingRows, dev: TrainingRows | None) -> str:
     """What the weights depend on: settings, data and base."""
     scratch = {**asdict(job.scratch), "tokenizer": ""}  # its content counts, not where it lies
     asked = {**asdict(job), "data": [], "dev": [], "base": "", "scratch": scratch}
-    shards = [shard.digest() for each in (rows, dev) if each is not None for shard in each.shards]
+    shards = [_content(shard) for each in (rows, dev) if each is not None for shard in each.shards]
     base = "" if folder is None else digest_of(folder)
     whole = json.dumps([asked, shards, base, rows.encoder.tokenizer.to_str()], sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
@@ -212,6 +236,7 @@ def _model(
 ) -> Decoder | EncoderDecoder | Pretrained:
     import torch
 
+    from curricula.attention_masks import with_blocks
     from curricula.model import Decoder, EncoderDecoder, Pretrained, Shape
 
     torch.manual_seed(job.recipe.seed)
@@ -228,6 +253,8 @@ def _model(
             )
         model = Pretrained(lm, lora_rank=job.lora_rank)
         refuse_mixing(model, f"--base {job.base}")
+        if job.attention == "auto" and target.type == "cuda" and job.recipe.block % 128 == 0:
+            with_blocks(model.plain)
         return model
     wanted = job.scratch
     shape = Shape(
@@ -240,7 +267,11 @@ def _model(
         context=job.recipe.block,
         encoder_layers=wanted.encoder_layers,
     )
-    return EncoderDecoder(shape) if shape.encoder_layers else Decoder(shape)
+    if shape.encoder_layers:
+        return EncoderDecoder(shape)
+    decoder = Decoder(shape)
+    decoder.by_blocks = job.attention == "auto"
+    return decoder
 
 
 def _export(model: Decoder | EncoderDecoder | Pretrained, encoder: Encoder, folder: Path | None, target: Path) -> None:
@@ -273,7 +304,7 @@ def _finish(
     setting: Setting,
     run: str,
 ) -> None:
-    """Export the last weights, say which are the model, and record the run."""
+    """Export the last weights, say which are the model, record the run, and drop what only a stopped one needs."""
     if (out / "run.json").exists():
         return
     _export(model, encoder, folder, out / "last")
@@ -290,7 +321,9 @@ def _finish(
         "loss": outcome.loss,
         "tokens_of_a_pass": outcome.distinct,
         "parameters": sum(value.numel() for value in model.parameters()),
+        "speed": dict(outcome.speed),
     }
     temporary = out / f".run-{os.getpid()}"
     temporary.write_text(json.dumps(record, indent=1) + "\n")
     temporary.replace(out / "run.json")
+    without_weights(out)

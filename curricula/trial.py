@@ -9,19 +9,25 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from audit.execute import Executor
 from audit.findings import write_json
 from audit.layout import Kind, find_layout
 from curricula.contrasts import Contrast, contrast, corrected, seed_interval
-from curricula.evaluation import Items, evaluate_items, read_items, summed_up, trainable
-from curricula.training import Job, learn_tokenizer, run_job
+from curricula.encoding import encoder_of
+from curricula.evaluation import Items, evaluate_items, prompts_of, read_items, summed_up, trainable
+from curricula.lexical_variety import INDICES
+from curricula.training import Job, base_folder, learn_tokenizer, run_job
 from curricula.training_rows import shards_in_order
-from curricula.writing import Sampling, open_writer
+from curricula.trial_arms import run_arms
+from curricula.writing import Sampling, open_writer, positions_of
 from detectors.errors import ConfigError, InputError
+from detectors.pretrained import quiet_transformers
 from detectors.protocols import Device
 
 __all__ = ["Arm", "Trial", "TrialResult", "run_trial"]
@@ -187,14 +193,17 @@ def run_trial(
     device: Device = Device.AUTO,
     fresh: bool = False,
     on_progress: Callable[[float, str], None] = lambda done, text: None,
+    executor: Executor | None = None,
 ) -> TrialResult:
     """Train every arm with every seed on the same number of tokens, try each model on the tests, and compare.
 
     Nothing stops early, since budgets would differ; where the job has development rows, the best weights are tried.
     Models of runs that are done are kept in OUT/ARM/seed-N, and a trial that was killed goes on with the others.
+    With an executor its workers train the arms; progress is then told by whole runs.
 
     Raises:
-        InputError: data of an arm or a test that are not there or not what they should be: before anything is trained.
+        InputError: data of an arm or a test that are not there or not what they should be, or a question that leaves a
+            model too few positions for its answer: before anything is trained.
         ConfigError: an arm that trained on another number of tokens than the budget, which a defect would be.
     """
     items = {
@@ -203,6 +212,7 @@ def run_trial(
     }
     for arm in trial.arms:  # what cannot be trained on is said before anything is trained
         _looked_at(trial, arm)
+    _refuse_too_long(trial, items)
     if fresh:
         shutil.rmtree(out / _TOKENIZER, ignore_errors=True)
     if trial.job.base is None and not trial.job.scratch.tokenizer:
@@ -211,6 +221,10 @@ def run_trial(
         scratch = replace(trial.job.scratch, tokenizer=str(kept))
         trial = replace(trial, job=replace(trial.job, scratch=scratch))
     plan = [(arm, seed) for arm in trial.arms for seed in trial.seeds]
+    if executor is not None:
+        work = partial(_run_in, trial, items, out, device, fresh)
+        run_arms(executor, work, plan, out, lambda n, arm, seed: on_progress(n / len(plan), f"{arm.name}, seed {seed}"))
+        fresh = False
     runs: list[ArmRun] = []
     for number, (arm, seed) in enumerate(plan):
         label = f"{arm.name}, seed {seed}"
@@ -237,6 +251,26 @@ def _looked_at(trial: Trial, arm: Arm) -> None:
             raise InputError(f"{arm.name}: {shard.uri}: has no answers to relabel. Give questions with answers.")
 
 
+def _refuse_too_long(trial: Trial, items: Mapping[str, Items]) -> None:
+    """Raise InputError where a base has no positions for a prompt and its answer; what is made here has no end."""
+    if trial.job.base is None:
+        return
+    folder = base_folder(trial.job.base)
+    load = quiet_transformers().AutoConfig.from_pretrained
+    most = positions_of(load(str(folder), trust_remote_code=False, local_files_only=True))
+    asked = {test: found for test, found in items.items() if found.kind in ("answer", "pair", "instruction")}
+    if most is None or not asked:
+        return
+    encoder = encoder_of(folder)
+    for test, found in asked.items():
+        longest = max(map(len, prompts_of(encoder, found, trial.job.template)))
+        if longest + trial.max_tokens > most + 1:
+            raise InputError(
+                f"test {test}: its longest prompt has {longest} tokens, which with --max-tokens {trial.max_tokens} is "
+                f"more than the {most} positions of --base {trial.job.base}. Lower --max-tokens, or leave such out."
+            )
+
+
 def _short(tests: Sequence[str]) -> list[str]:
     """Names of tests: of their files, numbered where two are alike."""
     found: list[str] = []
@@ -245,6 +279,13 @@ def _short(tests: Sequence[str]) -> list[str]:
         alike = sum(other == name or other.startswith(f"{name}-") for other in found)
         found.append(f"{name}-{alike + 1}" if alike else name)
     return found
+
+
+def _run_in(
+    trial: Trial, items: Mapping[str, Items], out: Path, device: Device, fresh: bool, arm: Arm, seed: int
+) -> None:
+    """An arm with a seed in a process of its own, which tells nobody how far it is."""
+    _run(trial, arm, seed, items, out / arm.name / f"seed-{seed}", device, fresh, lambda done, text: None)
 
 
 def _run(
@@ -296,7 +337,7 @@ def _contrasts(trial: Trial, runs: Sequence[ArmRun]) -> list[Contrast]:
     found = []
     for arm in trial.arms[1:]:
         for test, metrics in runs[0].metrics.items():
-            for metric in metrics:
+            for metric in (name for name in metrics if name not in INDICES):
                 pairs = [
                     (by[arm.name, seed].metrics[test][metric], by[control, seed].metrics[test][metric])
                     for seed in trial.seeds

@@ -5,7 +5,7 @@ keep:
 
     forget   lower-bounded   -mean log(1 - p(token))        0 at best, so that it cannot run away
              ascent          mean log p(token)              (gradient ascent: for comparison)
-             npo             -2/b mean log s(-b log(p/p0))  (Zhang et al. 2024, arXiv 2404.05868)
+             npo             -2/b mean log s(-b log(p/p0))  (Zhang et al. 2024, arXiv 2404.05868, by token)
     replay   cross-entropy of rows to keep
     bias     KL(p0 || p) on rows to keep: what the model said before
 
@@ -29,6 +29,7 @@ from typing import cast
 from curricula.model import Trainable
 from curricula.packing import IGNORED, Packed, TokenBlock, pack, stacked
 from curricula.recipe import Recipe, pace
+from curricula.retention import token_accuracy
 from curricula.trainer import Setting, evaluate, loss_sum
 from curricula.training_rows import TrainingRows
 from detectors.errors import ConfigError, MissingExtraError
@@ -88,6 +89,9 @@ class Forgot:
         before: loss of the development rows before.
         after: after the last update that is kept.
         stopped: the guard stopped it: the weights are those of the last look that passed.
+        right_before: share of the tokens of the development rows that the model would write, before; they are none of
+            the rows to keep, so that what replay alone repeats does not count.
+        right_after: the same after.
     """
 
     steps: int
@@ -95,6 +99,8 @@ class Forgot:
     before: float
     after: float
     stopped: bool
+    right_before: float
+    right_after: float
 
 
 def forget_loss(log_p: Tensor, log_p0: Tensor, forgetting: Forgetting) -> Tensor:
@@ -110,7 +116,7 @@ def forget_loss(log_p: Tensor, log_p0: Tensor, forgetting: Forgetting) -> Tensor
     if forgetting.method == "npo":
         return -2 / forgetting.beta * F.logsigmoid(-forgetting.beta * (log_p - log_p0)).mean()
     bounded = -torch.log1p(-log_p.exp().clamp(max=_MOST))
-    beyond = (log_p - math.log(_MOST)).clamp(min=0.0) * (_MOST / (1 - _MOST))
+    beyond = F.relu(log_p - math.log(_MOST)) * (_MOST / (1 - _MOST))
     return (bounded + beyond - beyond.detach()).mean()
 
 
@@ -154,6 +160,7 @@ def unlearn(
     weights = [value for value in module.parameters() if value.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=recipe.rate, betas=(recipe.beta1, recipe.beta2), weight_decay=0.0)
     start = kept_loss = evaluate(model, dev, recipe, setting)
+    right = token_accuracy(model, dev, recipe, setting)
     kept = [value.detach().clone() for value in weights]
     step = tokens = kept_step = 0
     lines: list[str] = []
@@ -179,11 +186,12 @@ def unlearn(
         if forgetting.guard and not loss - start <= forgetting.guard:
             _put_back(weights, kept)
             _write(log, lines)
-            return Forgot(kept_step, tokens, start, kept_loss, stopped=True)
+            right_after = token_accuracy(model, dev, recipe, setting)
+            return Forgot(kept_step, tokens, start, kept_loss, True, right, right_after)
         kept, kept_step, kept_loss = [value.detach().clone() for value in weights], step, loss
         batches = following
     _write(log, lines)
-    return Forgot(step, tokens, start, kept_loss, stopped=False)
+    return Forgot(step, tokens, start, kept_loss, False, right, token_accuracy(model, dev, recipe, setting))
 
 
 def relearned(

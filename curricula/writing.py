@@ -24,9 +24,9 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
-__all__ = ["Sampling", "Writer", "next_tokens", "open_writer"]
+__all__ = ["Sampling", "Writer", "next_tokens", "open_writer", "positions_of"]
 
 I64 = npt.NDArray[np.int64]
 
@@ -66,6 +66,13 @@ class Sampling:
         for name in ("max_tokens", "prefix", "batch", "part"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"sampling: {name} is {getattr(self, name)}. Set it to 1 or more.")
+
+
+def positions_of(config: PretrainedConfig) -> int | None:
+    """How many positions a model has; None where there is no end to them, as with rotary ones."""
+    text = config.get_text_config()
+    most: int | None = getattr(text, "max_position_embeddings", None)
+    return most if most and getattr(text, "rope_parameters", None) is None else None
 
 
 def next_tokens(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
@@ -149,9 +156,9 @@ class Writer:
 
     def _refuse_beyond(self, tokens: int) -> None:
         """Raise InputError where a model has no positions for so many tokens; rotary ones have no end."""
-        config = self.model.config.get_text_config()
-        most = getattr(config, "max_position_embeddings", None)
-        if most and tokens > most + 1 and getattr(config, "rope_parameters", None) is None:
+        assert not isinstance(self.model, EncoderDecoder)
+        most = positions_of(self.model.config)
+        if most is not None and tokens > most + 1:  # the last token is written, and not read
             raise InputError(
                 f"{self.name}: has {most} positions, and a prompt with what is to be written has {tokens}. Lower "
                 "--max-tokens, or leave the longest rows out."

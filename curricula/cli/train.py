@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
@@ -55,6 +55,9 @@ def _options() -> dict[str, Callable[[Callable[P, None]], Callable[P, None]]]:
         "shuffle": click.option("--shuffle", is_flag=True, default=None, help="Shuffle each pass, held in memory."),
         "precision": click.option(
             "--precision", type=click.Choice(["auto", "float32", "bfloat16"]), help="Of multiplications (auto)."
+        ),
+        "attention": click.option(
+            "--attention", type=click.Choice(["auto", "mask"]), help="To packed documents: by blocks on a GPU (auto)."
         ),
         "compiles": click.option("--compile", "compiles", is_flag=True, default=None, help="Use torch.compile."),
     }
@@ -160,6 +163,18 @@ def command(session: Session, job: Job, /, out: Path, device: str, fresh: bool) 
         lines[0] += f"; {progress.tokens / outcome.distinct:.1f} passes over {outcome.distinct:,} distinct tokens"
     if progress.best is not None:
         lines.append(f"loss on development rows {progress.best:.4f} after update {progress.best_step:,}")
+    lines += _speed(outcome.speed)
     kept = folder / ("last" if progress.best is None else "best")
     lines.append(f"model {kept}; losses {folder / 'metrics.jsonl'}")
     session.result("\n".join(printable(line) for line in lines))
+
+
+def _speed(speed: Mapping[str, float | None]) -> list[str]:
+    """How fast it was, as far as that is known."""
+    shown = [
+        ("tokens_per_s", "{:,.0f} tokens a second"),
+        ("mfu", "MFU {:.1%}"),
+        ("peak_memory_mb", "{:,.0f} MB at most"),
+    ]
+    known = [form.format(value) for name, form in shown if (value := speed.get(name)) is not None]
+    return [", ".join(known)] if known else []

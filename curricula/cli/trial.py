@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common, printable
+from audit.cli.options import CONTEXT, Session, common, executor_options, placed, printable
 from curricula.cli.train import asking
 
 if TYPE_CHECKING:
+    from audit.config import Config
+    from audit.execute import Executor
     from curricula.training import Job
     from curricula.trial import Arm, TrialResult
+    from detectors.protocols import Device
 
 EXAMPLES = """\b
 Examples:
@@ -50,6 +54,8 @@ Examples:
 @click.option("--max-tokens", type=int, default=32, show_default=True, help="Of an answer.")
 @asking(without=("to_convergence", "patience", "epochs", "seed"))
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where.")
+@click.option("--workers", type=click.IntRange(1), help="Runs at the same time, each in a process of its own (1).")
+@executor_options
 @click.option("--fresh", is_flag=True, help="Throw away what an earlier trial left in the folder.")
 @common
 def command(
@@ -67,12 +73,15 @@ def command(
     max_tokens: int,
     device: str,
     fresh: bool,
+    workers: int | None,
+    executor: str | None,
+    ray_address: str | None,
 ) -> None:
     """Train a model for each arm and seed on equal tokens, try each on PATHs, and compare arms with the first one.
 
     Texts are tried by loss; questions by loss, exact match, F1 and refusals; pairs (src, tgt) by loss, chrF and BLEU;
     questions with choices by the share of right ones; instructions:N is N instructions whose form a program checks.
-    Intervals are over seeds and items, p values after Holm.
+    What is written is tried by how varied its words are, too. Intervals are over seeds and items, p values after Holm.
     """
     from audit.destination import local_folder
     from audit.lock import locked
@@ -92,11 +101,24 @@ def command(
             folder,
             device=Device(device),
             fresh=fresh,
+            executor=_executor(placed(session.config, executor, ray_address), workers, Device(device)),
             on_progress=lambda done, text: bar.update(100 * done, 100, f"  {text}"),
         )
         drawn = _drawn(session, result, folder)
     session.result(_table(result))
     session.result(f"{folder / 'trial.json'}{drawn}")
+
+
+def _executor(config: Config, workers: int | None, device: Device) -> Executor | None:
+    """None where one run follows another in this process."""
+    from audit.execute import executor_for
+    from detectors.protocols import Device
+
+    where = config.scan
+    if where.executor == "local" and (workers or 1) == 1:
+        return None
+    gpu = {Device.CPU: False, Device.CUDA: True, Device.AUTO: None}[device]
+    return executor_for(workers or 0, where.executor, ray_address=where.ray_address, gpu=gpu)
 
 
 def _arm(text: str) -> Arm:
@@ -137,7 +159,8 @@ def _table(result: TrialResult) -> str:
         for metric in means:
             for arm in result.trial.arms:
                 mean, low, high = result.mean(arm.name, test, metric)
-                rows.append((arm.name, test, metric, f"{mean:.4g}", f"{low:.4g} to {high:.4g}", ""))
+                if not math.isnan(mean):  # such as how varied too few words are
+                    rows.append((arm.name, test, metric, f"{mean:.4g}", f"{low:.4g} to {high:.4g}", ""))
     rows.append(("", "", "", "difference", "95 % interval", "p (Holm)"))
     for each in result.contrasts:
         p = "-" if each.p_corrected is None else f"{each.p_corrected:.3g}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from detectors.errors import ConfigError, FoxingError, InputError
-from tests.detectors.tiny_models import need_torch
+from tests.detectors.tiny_models import need_torch, vocabulary_size, write_tokenizer
 
 need_torch()
 pytest.importorskip("sacrebleu", reason="sacrebleu is not installed: pip install 'foxing[train]' to run this test")
@@ -22,11 +24,13 @@ pytest.importorskip("sacrebleu", reason="sacrebleu is not installed: pip install
 from curricula.cli import foxing  # noqa: E402
 from curricula.evaluation import is_refusal, read_items, summed_up, token_f1  # noqa: E402
 from curricula.instructions import instructions  # noqa: E402
+from curricula.lexical_variety import INDICES  # noqa: E402
 from curricula.recipe import Recipe  # noqa: E402
 from curricula.training import Job, Scratch  # noqa: E402
 from curricula.trial import Arm, Trial, run_trial  # noqa: E402
 from tests.curricula.training_data import WORDS, write_pairs, write_questions  # noqa: E402
 
+FOXING = (sys.executable, "-c", "from curricula.cli import main; main()")
 JOB = Job(
     (),
     scratch=Scratch(width=32, layers=1, heads=2, vocabulary=300),
@@ -147,7 +151,7 @@ def test_pairs_are_tried_by_translation_scores_with_their_signature(tmp_path: Pa
     job = replace(JOB, scratch=scratch, recipe=replace(JOB.recipe, tokens=1500))
     arms = (Arm("one", (str(pairs),)), Arm("two", (str(pairs),)))
     result = run_trial(Trial(arms, job, (str(pairs),), seeds=(1,), limit=5, max_tokens=8), tmp_path / "out")
-    assert set(result.runs[0].means["pairs"]) == {"loss", "chrf", "bleu"}
+    assert set(result.runs[0].means["pairs"]) == {"loss", "chrf", "bleu", *INDICES}
     assert any("chrF" in note and "version" in note for note in result.notes)
     assert all(each.difference == 0 for each in result.contrasts)
 
@@ -252,3 +256,67 @@ def test_bad_trials_are_refused_with_a_reason(tmp_path: Path) -> None:
             foxing, ["trial", *asked, "--test", data, "-o", str(tmp_path / "o"), "--tokens", "1K"]
         )
         assert result.exit_code == 2, result.output
+
+
+def write_gpt2(folder: Path) -> Path:
+    """A model with 32 learnt positions, and no more."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    write_tokenizer(folder)
+    config = GPT2Config(
+        vocab_size=vocabulary_size(folder), n_positions=32, n_embd=16, n_layer=1, n_head=2, eos_token_id=3
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
+def test_a_prompt_that_leaves_a_base_no_room_is_found_before_anything_is_trained(tmp_path: Path) -> None:
+    base = write_gpt2(tmp_path / "base")
+    qa = write_questions(tmp_path / "qa.parquet", 8)
+    long = pa.table({"question": ["the dog", " ".join(["the"] * 30)], "answer": ["hill", "hill"]})
+    pq.write_table(long, tmp_path / "long.parquet")
+    asked = ["trial", "--arm", f"a={qa}", "--arm", f"b={qa}", "--base", str(base), "--tokens", "1K", "--block", "32"]
+    asked += ["--seeds", "1", "--max-tokens", "4", "--device", "cpu", "-o", str(tmp_path / "out")]
+    done = subprocess.run(
+        [*FOXING, *asked, "--test", str(tmp_path / "long.parquet")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "test long: its longest prompt has" in done.stderr and "32 positions" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out" / "a").exists()
+    pq.write_table(long.slice(0, 1), tmp_path / "short.parquet")
+    fits = CliRunner().invoke(foxing, [*asked, "--test", str(tmp_path / "short.parquet")])
+    assert fits.exception is None, fits.output
+    assert json.loads((tmp_path / "out" / "trial.json").read_text())["runs"][0]["tokens"] == 1000
+
+
+def test_refusals_and_answers_of_each_category_belong_together(tmp_path: Path) -> None:
+    table = pq.read_table(write_questions(tmp_path / "qa.parquet", 4))
+    pq.write_table(
+        table.append_column("category", pa.array(["Known", "Known", "Unknown", "Unknown"])), tmp_path / "by.parquet"
+    )
+    items = read_items([str(tmp_path / "by.parquet")], by="category")
+    metrics = {
+        "exact": np.array([1.0, 0, 1, 0]),
+        "f1": np.array([1.0, 0.5, 1, 0]),
+        "refused": np.array([0.0, 0, 0, 1]),
+        "distinct_2": np.array([0.7]),
+    }
+    found = summed_up(metrics, items)
+    assert (found["exact:Known"], found["f1:Known"], found["coverage:Known"]) == (0.5, 0.75, 1.0)
+    assert (found["coverage:Unknown"], found["exact_on_answered:Unknown"]) == (0.5, 1.0)
+    assert (found["exact_times_coverage:Unknown"], found["distinct_2"]) == (0.5, 0.7)
+    assert "distinct_2:Known" not in found
+
+
+def test_what_models_write_is_measured_for_how_varied_it_is_and_not_contrasted(tmp_path: Path) -> None:
+    asked = [f"{word} {at}?" for at, word in enumerate(WORDS * 4)]
+    varied = [" ".join((WORDS * 2)[at % len(WORDS) :][:5]) for at in range(len(asked))]
+    for name, answers in (("same", ["the dog ran over hill"] * len(asked)), ("varied", varied)):
+        pq.write_table(pa.table({"question": asked, "answer": answers}), tmp_path / f"{name}.parquet")
+    arms = tuple(Arm(name, (str(tmp_path / f"{name}.parquet"),)) for name in ("same", "varied"))
+    trial = Trial(arms, JOB, (str(tmp_path / "varied.parquet"),), seeds=(1,), max_tokens=24)
+    result = run_trial(trial, tmp_path / "out")
+    same, other = (result.mean(arm, "varied", "distinct_2")[0] for arm in ("same", "varied"))
+    assert 0 < same < other / 2
+    assert not {each.metric for each in result.contrasts} & set(INDICES)

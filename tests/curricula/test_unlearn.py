@@ -26,6 +26,7 @@ import torch  # noqa: E402
 from curricula.encoding import encoder_of, trained_tokenizer  # noqa: E402
 from curricula.model import load_scratch  # noqa: E402
 from curricula.recipe import Recipe  # noqa: E402
+from curricula.retention import token_accuracy  # noqa: E402
 from curricula.trainer import Setting, evaluate  # noqa: E402
 from curricula.training import Job, Scratch, run_job  # noqa: E402
 from curricula.training_rows import TrainingRows, open_rows  # noqa: E402
@@ -52,6 +53,27 @@ def test_npo_of_a_model_that_has_not_changed_is_a_constant(values: list[float]) 
     assert float(forget_loss(log_p, log_p, Forgetting(method="npo", beta=0.5))) == pytest.approx(
         4 * math.log(2), rel=1e-5
     )
+
+
+def test_each_loss_is_that_of_its_formula() -> None:
+    p, p0, beta = np.array([0.9, 0.5, 0.01]), np.array([0.8, 0.6, 0.02]), 0.3
+    log_p, log_p0 = torch.tensor(np.log(p)), torch.tensor(np.log(p0))
+    wanted = {
+        "lower-bounded": -np.log(1 - p).mean(),
+        "ascent": np.log(p).mean(),
+        "npo": 2 / beta * np.log(1 + (p / p0) ** beta).mean(),
+    }
+    for method, value in wanted.items():
+        found = forget_loss(log_p, log_p0, Forgetting(method=method, beta=beta))
+        assert float(found) == pytest.approx(value), method
+
+
+def test_a_token_is_forgotten_by_its_odds_and_the_surest_by_no_more_than_the_clamp() -> None:
+    p = torch.tensor([0.5, 0.9, 0.999, 0.9999999], dtype=torch.float64)
+    log_p = p.log().requires_grad_()
+    forget_loss(log_p, log_p, Forgetting()).backward()
+    assert log_p.grad is not None
+    assert (4 * log_p.grad).tolist() == pytest.approx([1.0, 9.0, 999.0, 999.0], rel=1e-3)  # p / (1 - p), of four
 
 
 def test_the_gradient_stays_finite_where_a_token_is_certain() -> None:
@@ -102,7 +124,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
     return Taught(tmp_path_factory.mktemp("taught"))
 
 
-@pytest.mark.parametrize(("method", "weight"), [("lower-bounded", 1.0), ("npo", 0.1)])
+@pytest.mark.parametrize(("method", "weight"), [("lower-bounded", 1.0), ("npo", 0.1), ("ascent", 0.05)])
 def test_a_format_is_forgotten_and_the_rest_stays(taught: Taught, tmp_path: Path, method: str, weight: float) -> None:
     before = [evaluate(taught.model, taught.rows(name), RECIPE, CPU) for name in ("stiff", "dev")]
     stiff, plain, stopped, tokens = taught.forget(Forgetting(method=method, forget=weight), tmp_path / "log.jsonl")
@@ -127,6 +149,19 @@ def test_the_surest_tokens_are_forgotten_too() -> None:
     forget_loss(log_p, log_p, Forgetting()).backward()
     assert log_p.grad is not None
     assert 0 < float(log_p.grad[1]) < float(log_p.grad[0]) <= 1000
+
+
+def test_what_stays_is_counted_on_rows_that_are_not_replayed(taught: Taught) -> None:
+    rows = [taught.rows(name) for name in ("stiff", "keep", "dev")]
+    gentle, wild = Forgetting(forget=1.0), Forgetting(method="ascent", forget=1.0, replay=0.0, bias=0.0, guard=0.0)
+    found = []
+    for forgetting in (gentle, wild):
+        model = copy.deepcopy(taught.model)
+        found.append(unlearn(model, taught.model, *rows, RECIPE, forgetting, CPU))
+        assert found[-1].right_after == token_accuracy(model, rows[2], RECIPE, CPU)
+    assert found[0].right_before == found[1].right_before > 0.5
+    assert found[0].right_after > found[0].right_before - 0.05
+    assert found[1].right_after < found[1].right_before / 2
 
 
 def test_the_guard_looks_once_more_at_the_end(taught: Taught) -> None:
