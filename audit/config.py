@@ -17,6 +17,7 @@ from detectors.errors import ConfigError, PluginError
 from detectors.protocols import Device
 
 __all__ = [
+    "EXECUTORS",
     "AllowConfig",
     "CalibrationConfig",
     "CheckConfig",
@@ -30,6 +31,7 @@ __all__ = [
 DEFAULT_STAGES = ("duplicates", "templates", "contradictions")
 DEFAULT_SIGNALS = ("document", "diversity", "language", "near_dup", "residue", "ai_text")
 _TABLES = ("calibration", "check", "curate", "allow", "signal", "stage", "curriculum", "rule")
+EXECUTORS = ("local", "ray")
 _MAX_SEED = 2**63 - 1
 _MAX_WORKERS = 4096
 
@@ -45,8 +47,10 @@ class ScanConfig:
         time_column: column of dates, ISO 8601 or a year first, that a report breaks its shares down by.
         signals: names of the signals to measure.
         seed: recorded in every part, and used by signals that sample; not negative.
-        workers: processes; 0 means one per core.
+        workers: processes, or actors of Ray; 0 means one per core.
         device: auto, cpu or cuda.
+        executor: local (processes of this machine) or ray.
+        ray_address: of a Ray cluster; None takes RAY_ADDRESS, else starts Ray on this machine.
         sketches: whether to keep corpus sketches (`detectors.sketches`) beside the findings.
         stages: names of what is found over the whole corpus once it is measured, where the signals that it needs are.
     """
@@ -59,6 +63,8 @@ class ScanConfig:
     seed: int = 17
     workers: int = 0
     device: str = "auto"
+    executor: str = "local"
+    ray_address: str | None = None
     sketches: bool = True
     stages: tuple[str, ...] = DEFAULT_STAGES
 
@@ -72,6 +78,8 @@ class ScanConfig:
         devices = [device.value for device in Device]
         if self.device not in devices:
             raise ConfigError(f"device = {self.device!r} is none of {', '.join(devices)}. Choose one of them.")
+        if self.executor not in EXECUTORS:
+            raise ConfigError(f"executor = {self.executor!r} is none of {', '.join(EXECUTORS)}. Choose one of them.")
         for name, value, largest in (("workers", self.workers, _MAX_WORKERS), ("seed", self.seed, _MAX_SEED)):
             if not 0 <= value <= largest:
                 raise ConfigError(f"{name} = {value} is not from 0 to {largest}. Change its value.")
@@ -110,6 +118,7 @@ class CurateConfig:
         curriculum: names of curricula.
         drop: rules, or beginnings of their ids, whose rows are dropped.
         allow_loss: largest share of rows (0-1) that a source may lose.
+        allow_loss_of: source, or pattern of sources, to what it may lose instead.
         min_rows, min_tokens: fewest that the output may have.
         rows, tokens: most that the output may have; None is no limit.
         mix: source, or pattern of sources, to its share of the output.
@@ -124,6 +133,7 @@ class CurateConfig:
     curriculum: tuple[str, ...] = ("human-first",)
     drop: tuple[str, ...] = ()
     allow_loss: float = 0.5
+    allow_loss_of: Mapping[str, float] = field(default_factory=dict)
     min_rows: int = 0
     min_tokens: int = 0
     rows: int | None = None
@@ -139,6 +149,8 @@ class CurateConfig:
 
     def __post_init__(self) -> None:
         _check_share("allow_loss", self.allow_loss)
+        for source, share in self.allow_loss_of.items():
+            _check_share(f"allow_loss_of.{source}", share)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from audit.findings import RECORD
-from audit.storage import digest, is_remote
+from audit.remote import is_remote, shown
+from audit.slices import SLICES
+from audit.storage import digest
 from detectors.errors import ConfigError, InputError, OutputError
 
 __all__ = [
@@ -39,7 +41,10 @@ def local_folder(directory: Path | str) -> Path:
         OutputError: a URL. Findings are many small files that are renamed when whole; stores cannot do that cheaply.
     """
     if re.match(r"\w[\w+.-]+:/", str(directory)) and not str(directory).startswith("file:/"):
-        raise OutputError(f"{directory}: output must be a local folder. Write it locally and copy it.")
+        raise OutputError(
+            f"{shown(str(directory))}: output must be a local folder, for it is written in place. Write it locally and "
+            "copy the folder; only foxing curate writes its output to a URL."
+        )
     return Path(str(directory).removeprefix("file://"))
 
 
@@ -54,7 +59,7 @@ def refuse_foreign(folder: Path) -> None:
     if not folder.is_dir() or (folder / RECORD).exists():
         return
     there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    ours = {EXEMPLARS, *([DIGESTS, STDIN, LOCK, "findings"] if LOCK in there else [])}
+    ours = {EXEMPLARS, *([DIGESTS, STDIN, LOCK, SLICES, "findings"] if LOCK in there else [])}
     if there - ours:
         raise OutputError(f"{folder}: is not empty and holds no scan. Name a new folder with -o.")
 
@@ -108,7 +113,8 @@ def spool(folder: Path, *, fresh: bool) -> Path:
 def clear(folder: Path) -> None:
     """Throw findings away. The commit record goes first: what is left without it is no finished scan."""
     (folder / RECORD).unlink(missing_ok=True)
-    shutil.rmtree(folder / "findings", ignore_errors=True)
+    for name in ("findings", SLICES):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def take_back(folder: Path) -> None:

@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from detectors.errors import InputError, MissingExtraError
+from audit.remote import explained, filesystem, is_remote
+from detectors.errors import InputError
 
 __all__ = ["Entry", "digest", "expand", "is_remote", "open_binary", "stat"]
 
 _CHUNK_BYTES = 1 << 20
 _MAGIC = frozenset("*?[")
 # What the stores that fsspec knows call a tag or a time: S3, HTTP, GCS, Azure, SFTP, memory.
+_WEB = ("http://", "https://")
 _STAMPS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "created")
 
 
@@ -36,26 +38,8 @@ class Entry:
         return self.uri[len(self.root) :].lstrip("/") or self.uri.rsplit("/", 1)[-1]
 
 
-def is_remote(path: str) -> bool:
-    """True for URLs with a scheme other than file://."""
-    scheme, separator, _ = path.partition("://")
-    return bool(separator) and scheme != "file"
-
-
 def _local(path: str) -> str:
     return path.removeprefix("file://")
-
-
-def _filesystem(uri: str) -> Any:  # fsspec ships no types
-    scheme = uri.partition("://")[0]
-    try:
-        import fsspec
-
-        return fsspec.core.url_to_fs(uri)[0]
-    except ImportError as error:
-        raise MissingExtraError(f"the reader for {scheme}://", "remote") from error
-    except ValueError as error:
-        raise InputError(f"{uri}: {error}. Use a local path or a URL scheme that fsspec knows.") from error
 
 
 def expand(path: str) -> list[Entry]:
@@ -93,7 +77,7 @@ def _walk_local(path: str) -> list[Entry]:
         return _entries(full, os.path.dirname(full))
     found = []
     visited: set[tuple[int, int]] = set()
-    for folder, folders, files in os.walk(full, followlinks=True):
+    for folder, folders, files in os.walk(full, onerror=_refuse_unlisted, followlinks=True):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in visited:  # a link to a folder that was walked, perhaps its own parent
             folders[:] = []
@@ -105,6 +89,11 @@ def _walk_local(path: str) -> list[Entry]:
             if not _hidden(name):
                 found += _entries(os.path.join(folder, name), full)
     return _once(found)
+
+
+def _refuse_unlisted(error: OSError) -> None:
+    """A folder that cannot be listed would otherwise be passed over, and its files be missing from the corpus."""
+    raise InputError(f"{error.filename}: cannot be listed ({error.strerror}). Check its rights.") from error
 
 
 def _entries(uri: str, root: str) -> list[Entry]:
@@ -127,22 +116,40 @@ def _link_order(folder: str, name: str) -> tuple[bool, str]:
 
 
 def _expand_remote(path: str) -> list[Entry]:
-    filesystem = _filesystem(path)
-    bare = filesystem._strip_protocol(path)
-    fixed = _before_magic(bare) if _MAGIC & set(bare) else bare
+    """What is listed stays known to the file system, so that asking for the size of each file costs no request."""
+    store = filesystem(path)
+    bare = store._strip_protocol(path)
+    # In the address of a page `?` begins a query.
+    magic = _MAGIC & set(bare.partition("?")[0] if path.startswith(_WEB) else bare)
+    fixed = _before_magic(bare) if magic else bare
     try:
-        found = filesystem.glob(path, detail=True) if fixed != bare else filesystem.find(path, detail=True)
+        with explained(path):
+            found = _found(store, path, bare, magic=bool(magic))
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be listed ({error.strerror or error}). Check the address, your rights and the connection."
+        ) from error
     return [
-        Entry(filesystem.unstrip_protocol(name), _remote_root(filesystem, fixed, name), int(info.get("size") or 0))
+        Entry(store.unstrip_protocol(name), _remote_root(store, fixed, name), int(info.get("size") or 0))
         for name, info in found.items()
-        if info.get("type") == "file" and not _hidden(os.path.relpath(name, fixed))
+        if info.get("type") == "file" and not name.endswith("/") and not _hidden(os.path.relpath(name, fixed))
     ]
 
 
-def _remote_root(filesystem: Any, fixed: str, name: str) -> str:
-    return str(filesystem.unstrip_protocol(fixed if name != fixed else fixed.rsplit("/", 1)[0]))
+def _found(store: Any, path: str, bare: str, *, magic: bool) -> dict[str, dict[str, Any]]:
+    """Name to facts. A page of the web is a file unless it is named as a folder, with a slash at its end."""
+    if not magic and path.startswith(_WEB) and not path.endswith("/"):
+        return {bare: store.info(bare)}
+    found: dict[str, dict[str, Any]] = store.glob(path, detail=True) if magic else store.find(path, detail=True)
+    if path.startswith(_WEB):  # a page that lists files does not tell their sizes
+        found = {name: store.info(name) if info.get("type") == "file" else info for name, info in found.items()}
+    return found
+
+
+def _remote_root(store: Any, fixed: str, name: str) -> str:
+    return str(store.unstrip_protocol(fixed if name != fixed else fixed.rsplit("/", 1)[0]))
 
 
 def _before_magic(path: str) -> str:
@@ -166,12 +173,13 @@ def open_binary(uri: str) -> Iterator[IO[bytes]]:
         InputError: the file is not there or may not be read.
     """
     try:
-        handle = _filesystem(uri).open(uri, "rb") if is_remote(uri) else open(_local(uri), "rb")
+        with explained(uri):
+            handle = filesystem(uri).open(uri, "rb") if is_remote(uri) else open(_local(uri), "rb")
     except OSError as error:
         raise InputError(
             f"{uri}: cannot be read ({error.strerror or error}). Check that it exists and its rights."
         ) from error
-    with handle:
+    with handle, explained(uri):
         yield handle
 
 
@@ -184,7 +192,8 @@ def stat(uri: str) -> tuple[int, int] | None:
         OSError: the file is not there.
     """
     if is_remote(uri):
-        info = _filesystem(uri).info(uri)
+        with explained(uri):
+            info = filesystem(uri).info(uri)
         tag = next((str(info[name]) for name in _STAMPS if info.get(name)), None)
         if tag is None:
             return None

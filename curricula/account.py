@@ -56,6 +56,7 @@ class Account:
             sources={one.name: _source(one) for one in sources},
             data=tuple(self.emitted.data),
             dropped=tuple(self.emitted.dropped),
+            masks=tuple(self.emitted.masks),
         )
 
     def _curriculum(self, curriculum: Curriculum) -> Mapping[str, Any]:
@@ -109,7 +110,8 @@ class Account:
             once_content=sums.once_content,
             kept_content=sums.kept_content,
             kept_order=sums.kept_order,
-            edited=plan.edited[at],
+            edited=plan.edited[at] - sums.unedited,
+            unedited=sums.unedited,
             dropped_content=sums.dropped_content,
             schema="" if schema.equals(series.schema, check_metadata=True) else encode_schema(schema),
         )

@@ -195,14 +195,12 @@ def _edits(shard: Shard, layout: Layout, rows: _Rows) -> Iterator[tuple[int, lis
         if len(chosen):
             stood = editor.texts(recast(batch, schema).take(pa.array(chosen - first))).to_pylist()
             for row, old, new in zip(chosen.tolist(), stood, rows.answers[begin:end].to_pylist(), strict=True):
-                yield (
-                    row,
-                    [
-                        f"@@ -{row + 1} +{row + 1} @@ answer ({name})",
-                        f"-{json.dumps(old, ensure_ascii=False)}",
-                        f"+{json.dumps(new, ensure_ascii=False)}",
-                    ],
-                )
+                lines = [f"@@ -{row + 1} +{row + 1} @@ answer ({name})"]
+                if old is None:
+                    lines = [f"@@ -{row + 1} +{row + 1} @@ answer ({name}) stays: it has none that is text"]
+                else:
+                    lines += [f"-{json.dumps(old, ensure_ascii=False)}", f"+{json.dumps(new, ensure_ascii=False)}"]
+                yield row, lines
         first += batch.num_rows
 
 

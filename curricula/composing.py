@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from audit.config import settings
-from curricula.protocols import CURRICULA, Curriculum, Editing, Resampling
+from curricula.protocols import CURRICULA, Curriculum, Dividing, Editing, Resampling
 from detectors.errors import ConfigError, PluginError
 from detectors.registry import load
 
@@ -27,7 +27,7 @@ def resolve(names: Sequence[str], seed: int, tables: Settings | None = None, whe
         where: the settings file, for messages.
 
     Raises:
-        ConfigError: no name, the same twice, two that set an order or edit, or settings that a curriculum has not.
+        ConfigError: no name, the same twice, two that order, edit or divide, or settings that a curriculum has not.
         PluginError: a name that is not registered or does not keep the contract.
     """
     if not names:
@@ -45,6 +45,9 @@ def resolve(names: Sequence[str], seed: int, tables: Settings | None = None, whe
     editing = [each.name for each in chosen if isinstance(each, Editing)]
     if len(editing) > 1:
         raise ConfigError(f"curricula {' and '.join(editing)} both edit answers. Keep one of them.")
+    dividing = [each.name for each in chosen if isinstance(each, Dividing) and each.parts]
+    if len(dividing) > 1:
+        raise ConfigError(f"curricula {' and '.join(dividing)} both divide the output. Keep one of them.")
     return tuple(sorted(chosen, key=lambda each: not isinstance(each, Resampling)))
 
 

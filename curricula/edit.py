@@ -124,17 +124,19 @@ class Editor:
     def applied(self, batch: pa.RecordBatch, answers: pa.Array) -> tuple[pa.RecordBatch, pa.Array]:
         """The rows with the answers that are not null, and what stood there: null where nothing was edited.
 
+        A row that has no answer, or none that is text, stays as it is.
+
         Args:
             batch: rows in transit.
             answers: text of each row, null to leave it as it is.
 
         Raises:
-            InputError: as `edited`.
+            InputError: a dictionary that cannot take the new values.
         """
-        rows = np.flatnonzero(np.asarray(answers.is_valid()))
-        edits = np.zeros(batch.num_rows, np.bool_)
-        edits[rows] = True
-        kept = self.originals(batch).take(as_array(np.arange(batch.num_rows), edits))
+        stood = self.originals(batch)
+        edits = np.asarray(answers.is_valid()) & np.asarray(stood.is_valid())
+        rows = np.flatnonzero(edits)
+        kept = stood.take(as_array(np.arange(batch.num_rows), edits))
         return self.edited(batch, rows, answers.take(as_array(rows))), kept
 
     def restored(self, batch: pa.RecordBatch, originals: pa.Array) -> pa.RecordBatch:
@@ -208,7 +210,7 @@ class KeptAnswers:
         return pa.schema([*schema, field], metadata=schema.metadata)
 
     def edited(self, batch: pa.RecordBatch, answers: pa.Array) -> pa.RecordBatch:
-        """Rows with the answers that are not null, and the column."""
+        """Rows with the answers that are not null, and the column; as `Editor.applied` has it."""
         changed, kept = self.editor.applied(batch, answers)
         schema = self.widened(batch.schema)
         return pa.RecordBatch.from_arrays([*changed.columns, kept], schema=schema)

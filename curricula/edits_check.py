@@ -47,11 +47,19 @@ class Edits:
         kept: how rows were edited.
         positions: int64, ascending: output rows that were to be edited.
         answers: large_string, what each was to be.
+        rows: int64, which row of the plan each is a copy of.
     """
 
-    def __init__(self, kept: KeptAnswers, positions: npt.NDArray[np.int64], answers: pa.LargeStringArray) -> None:
-        self._kept, self._positions, self._answers = kept, positions, answers
+    def __init__(
+        self,
+        kept: KeptAnswers,
+        positions: npt.NDArray[np.int64],
+        answers: pa.LargeStringArray,
+        rows: npt.NDArray[np.int64],
+    ) -> None:
+        self._kept, self._positions, self._answers, self._rows = kept, positions, answers, rows
         self._seen = 0
+        self._unedited = set[int]()
 
     @property
     def name(self) -> str:
@@ -80,7 +88,7 @@ class Edits:
         order = np.argsort(positions)
         positions = positions[order]
         answers = table.column("answer").combine_chunks().take(pa.array(row[order]))
-        return cls(kept_answers(series), positions, answers)
+        return cls(kept_answers(series), positions, answers, row[order])
 
     def check(self, batch: pa.RecordBatch, first: int, path: str) -> list[str]:
         """What is wrong with the edits of rows that follow each other from output position `first`."""
@@ -88,10 +96,13 @@ class Edits:
         rows = self._positions[begin:end] - first
         self._seen += len(rows)
         edited = np.flatnonzero(np.asarray(batch.column(self._kept.name).is_valid()))
-        if not np.array_equal(edited, rows):
+        narrow, done = self._narrow(batch), np.isin(rows, edited)
+        left = self._kept.editor.originals(narrow.take(pa.array(rows[~done])))
+        if done.sum() != len(edited) or left.null_count != len(left):
             return [f"{path}: {len(edited):,} of its rows were edited, and not the {len(rows):,} of the plan"]
-        texts = self._kept.editor.texts(self._narrow(batch).take(pa.array(rows)))
-        same = pc.all(pc.equal(texts, self._answers.slice(begin, end - begin))).as_py()
+        self._unedited |= set(self._rows[begin:end][~done].tolist())
+        texts = self._kept.editor.texts(narrow.take(pa.array(rows[done])))
+        same = pc.all(pc.equal(texts, self._answers.slice(begin, end - begin).filter(pa.array(done)))).as_py()
         return [] if same in (True, None) else [f"{path}: edited answers are not those of the plan"]
 
     def _narrow(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -103,7 +114,10 @@ class Edits:
         """The rows as they were read."""
         return self._kept.restored(recast(batch, self._kept.widened(self._kept.editor.schema)))
 
-    def missing(self) -> list[str]:
-        """Edits of the plan that no file had a row for."""
-        left = len(self._positions) - self._seen
-        return [f"data/: {left:,} rows that the plan edits are not there"] if left else []
+    def missing(self, unedited: int) -> list[str]:
+        """Edits of the plan that no file had a row for, and rows left unedited that are not as many as recorded."""
+        gone, found = len(self._positions) - self._seen, len(self._unedited)
+        problems = [f"data/: {gone:,} rows that the plan edits are not there"] if gone else []
+        if found != unedited:
+            problems.append(f"data/: {found:,} rows have no answer to replace, {unedited:,} recorded")
+        return problems

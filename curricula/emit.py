@@ -11,6 +11,7 @@ import dataclasses
 import itertools
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +23,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from audit.corpus import Shard
+from audit.execute import Executor, Serial
 from audit.findings import write_json
+from audit.folders import Folder
 from audit.layout import Layout as TextLayout
 from curricula.edit import KeptAnswers
 from curricula.ordered_files import Scattered, write_ordered
@@ -53,7 +56,7 @@ class Emission:
 
     Attributes:
         out: output folder.
-        work: folder for what is unfinished, on the same file system.
+        work: folder for what is unfinished, on the file system of the output where that is on disk.
         shards: inputs in corpus order, with `rows` of each.
         rows: rows of each shard.
         series: shards by schema.
@@ -61,9 +64,10 @@ class Emission:
         layout: sizes.
         advance: called with rows done, for progress.
         layouts: of each series; empty where no answers are edited.
+        executor: whose workers scatter units; Serial does it in this process.
     """
 
-    out: Path
+    out: Folder
     work: Path
     shards: Sequence[Shard]
     rows: Sequence[int]
@@ -72,11 +76,15 @@ class Emission:
     layout: Layout
     advance: Callable[[int], None]
     layouts: Sequence[TextLayout] = ()
+    executor: Executor = field(default_factory=Serial)
 
 
 @dataclass
 class ShardSums:
-    """Sums of row hashes modulo 2^64 over one shard: rows read, kept (once, times copies, in place), dropped."""
+    """Sums of row hashes modulo 2^64 over one shard: rows read, kept (once, times copies, in place), dropped.
+
+    `unedited` counts kept rows whose answer was to be replaced, and which have none that is text.
+    """
 
     rows: int = 0
     content: int = 0
@@ -84,14 +92,16 @@ class ShardSums:
     kept_content: int = 0
     kept_order: int = 0
     dropped_content: int = 0
+    unedited: int = 0
 
 
 @dataclass
 class Emitted:
-    """What was written: receipts of data/ and dropped/, and sums per shard by position in the corpus."""
+    """What was written: receipts of data/, dropped/ and mask/, and sums per shard by position in the corpus."""
 
     data: list[Receipt] = field(default_factory=list)
     dropped: list[Receipt] = field(default_factory=list)
+    masks: list[Receipt] = field(default_factory=list)
     sums: dict[int, ShardSums] = field(default_factory=dict)
 
 
@@ -105,9 +115,40 @@ def emit(emission: Emission) -> Emitted:
     temporary = emission.work / "tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    for number in range(len(emission.series)):
-        _SeriesWriter(emission, number, temporary).run(emitted)
+    writers = [_SeriesWriter(emission, number, temporary) for number in range(len(emission.series))]
+    if not isinstance(emission.executor, Serial):
+        _spread(emission, [(number, unit) for number, writer in enumerate(writers) for unit in writer.missing()])
+    for writer in writers:
+        writer.run(emitted)
     return emitted
+
+
+@dataclass(frozen=True)
+class _Scatter:
+    """Scatters a unit of a series and returns its rows: the task of an executor."""
+
+    emission: Emission
+
+    def __call__(self, place: tuple[int, int]) -> int:
+        number, unit = place
+        temporary = tempfile.mkdtemp(dir=self.emission.work / "tmp")
+        return _SeriesWriter(self.emission, number, Path(temporary)).scatter(unit)
+
+
+def _spread(emission: Emission, places: Sequence[tuple[int, int]]) -> None:
+    """Have workers scatter units; their records say what this process need not do again."""
+    task = _Scatter(dataclasses.replace(emission, advance=_unseen, executor=Serial()))
+    if places:
+        emission.executor.reach(emission.work, (shard.uri for shard in emission.shards))
+    for outcome in emission.executor.map(task, places):
+        if outcome.value is None:
+            first = emission.shards[emission.series[outcome.item[0]].shards[0]].uri
+            raise outcome.error or InputError(f"{first}: cannot be written again. Run the same command.")
+        emission.advance(outcome.value)
+
+
+def _unseen(rows: int) -> None:
+    """Rows of a worker, which the process that gave out the unit counts."""
 
 
 def dropped_names(schema: pa.Schema) -> tuple[str, ...]:
@@ -173,13 +214,11 @@ class _SeriesWriter:
     def run(self, emitted: Emitted) -> None:
         """Scatter what is not scattered yet, then write what is not written yet."""
         folders = []
-        for number, unit in enumerate(self._units()):
-            folder = self._work / f"unit-{number:05d}"
-            record = folder.with_suffix(".json")
-            if not record.exists():
-                shutil.rmtree(folder, ignore_errors=True)
-                write_json(record, self._scatter(unit, folder))
-            done = json.loads(record.read_text("utf-8"))
+        for number in self.missing():
+            self.scatter(number)
+        for number, _ in enumerate(self._units()):
+            folder = self._folder(number)
+            done = json.loads(folder.with_suffix(".json").read_text("utf-8"))
             emitted.data += [Receipt(**receipt) for receipt in done["data"]]
             emitted.dropped += [Receipt(**receipt) for receipt in done["dropped"]]
             emitted.sums |= {int(at): ShardSums(**sums) for at, sums in done["sums"].items()}
@@ -194,6 +233,24 @@ class _SeriesWriter:
                 self._work / "written",
                 self._emission.advance,
             )
+
+    def missing(self) -> list[int]:
+        """Numbers of the units that are not scattered yet."""
+        every = range(sum(1 for _ in self._units()))
+        return [number for number in every if not self._folder(number).with_suffix(".json").exists()]
+
+    def scatter(self, number: int) -> int:
+        """Scatter a unit, and returns its rows. Aside first: a worker that was given up may be at it, too."""
+        self._work.mkdir(parents=True, exist_ok=True)
+        folder, aside = self._folder(number), Path(tempfile.mkdtemp(prefix=".unit-", dir=self._work))
+        done = self._scatter(next(itertools.islice(self._units(), number, None)), aside)
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
+        write_json(folder.with_suffix(".json"), done)
+        return sum(sums["rows"] for sums in done["sums"].values())
+
+    def _folder(self, number: int) -> Path:
+        return self._work / f"unit-{number:05d}"
 
     def _units(self) -> Iterator[list[int]]:
         unit: list[int] = []
@@ -234,7 +291,9 @@ class _SeriesWriter:
                     sums[at].dropped_content = (sums[at].dropped_content + total(hashes[gone])) % 2**64
                     drops.write(self._with_reasons(batch, decisions, gone))
                 if self._kept is not None:
-                    batch = self._edited(self._kept, batch, decisions, at, sums[at].rows)
+                    batch = self._edited(self._kept, batch, decisions, at)
+                    asked = len(batch) - decisions.column("answer").null_count
+                    sums[at].unedited += asked - (len(batch) - batch.column(batch.num_columns - 1).null_count)
                 for piece in _chosen(batch, kept):
                     if self._in_order:
                         keeps.write(piece)
@@ -271,18 +330,12 @@ class _SeriesWriter:
         if seen != rows:
             raise InputError(f"{shard.uri}: holds {seen:,} rows or more, {rows:,} were scanned. Scan it again.")
 
-    def _edited(
-        self, kept: KeptAnswers, batch: pa.RecordBatch, decisions: pa.Table, at: int, end: int
-    ) -> pa.RecordBatch:
-        """The rows, up to row `end` of a shard, with other answers; an error names the row of the shard."""
-        answers = decisions.column("answer").combine_chunks()
+    def _edited(self, kept: KeptAnswers, batch: pa.RecordBatch, decisions: pa.Table, at: int) -> pa.RecordBatch:
+        """The rows with other answers, and the column of what stood there."""
         try:
-            return kept.edited(batch, answers)
+            return kept.edited(batch, decisions.column("answer").combine_chunks())
         except InputError as error:
-            there = np.asarray(kept.editor.originals(batch).is_valid())
-            missing = np.flatnonzero(np.asarray(answers.is_valid()) & ~there)
-            what = f"row {end - batch.num_rows + missing[0]}: " if len(missing) else ""
-            raise InputError(f"{self._emission.shards[at].uri}: {what}{error}") from error
+            raise InputError(f"{self._emission.shards[at].uri}: {error}") from error
 
     def _with_reasons(self, batch: pa.RecordBatch, decisions: pa.Table, gone: npt.NDArray[np.int64]) -> pa.RecordBatch:
         chosen = decisions.take(as_array(gone)).combine_chunks()

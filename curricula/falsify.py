@@ -29,6 +29,7 @@ from audit import __version__
 from audit.corpus import Corpus
 from audit.destination import local_folder, refuse_inside
 from audit.findings import write_json
+from audit.folders import LocalFolder
 from audit.signature import config_hash, corpus_hash
 from curricula.falsified_rows import Choices, Maker, Reading
 from curricula.order import row_hash
@@ -345,7 +346,7 @@ class _Job:
             if writer is None:
                 width = logical_bytes(batch) / max(1, batch.num_rows)
                 target = Target(
-                    out=self.out,
+                    out=LocalFolder(self.out),
                     temporary=self.out / _WORK,
                     series=series.name,
                     schema=schema,

@@ -33,9 +33,10 @@ from curricula.part_files import Layout
 from curricula.plan import Settled
 from curricula.protocols import Curriculum, Dropping, Editing
 from curricula.ranking import Ranked, rank_rows
-from curricula.sections import Shape
+from curricula.sections import TEST, VALIDATION, Division, Shape
 from curricula.splitting import held_out
 from curricula.tally import Tally
+from detectors.errors import ConfigError
 
 __all__ = ["Preview", "Request", "asked_of", "described", "foresee", "preview", "settings_of"]
 
@@ -49,7 +50,7 @@ class Request:
     Attributes:
         curriculum: names of curricula; one may order.
         drop: ids or prefixes of rules whose rows go to dropped/. Rules with `action = "drop"` are dropped anyway.
-        allow_loss, min_rows, min_tokens: see `curricula.guards.Limits`.
+        allow_loss, min_rows, min_tokens, allow_loss_of: see `curricula.guards.Limits`.
         seed: of ties, shuffles, splits, and of curricula whose settings have none.
         corpus: folder that the inputs were moved to.
         layout: sizes of the output.
@@ -65,6 +66,7 @@ class Request:
     allow_loss: float = 0.5
     min_rows: int = 0
     min_tokens: int = 0
+    allow_loss_of: Mapping[str, float] = field(default_factory=dict)
     seed: int = 17
     corpus: str | None = None
     layout: Layout = field(default_factory=Layout)
@@ -87,6 +89,7 @@ class Preview:
         count: what tokens are.
         reports: what curricula say that they came to, by name.
         held_out: rows of the output that are held out, copies counted; None where there is no split.
+        parts: rows of each part of the output, copies counted, where a curriculum or a split divides it.
         in_order: whether the rows of the output stand in the order of the corpus.
         without_answers: kept rows of plain text, where a curriculum replaces answers and can replace none in them; None
             where no curriculum does.
@@ -100,6 +103,7 @@ class Preview:
     count: str
     reports: Mapping[str, Mapping[str, float]]
     held_out: int | None
+    parts: Mapping[str, int]
     in_order: bool
     without_answers: int | None
     refusal: str | None
@@ -132,10 +136,10 @@ def foresee(findings: Findings, rules: Sequence[Rule], request: Request, spool: 
     measures = counting(request.count, findings)
     spool.fill(decided_parts(findings, judged, needs, _allowed(findings, request), measures), needs, measures)
     settled = _settled(spool, drop, curricula, request)
-    ranked, order, held = settled.ranked, settled.order, settled.held
+    ranked, order, division = settled.ranked, settled.order, settled.division
     tally = Tally.of(spool, ranked, [rule.id for rule in judged])
-    out = None if held is None else int(ranked.copies[order[held[order]]].sum())
-    refused = refusal(tally, ranked, spool, Limits(request.allow_loss, request.min_rows, request.min_tokens))
+    parts = division.rows(order, ranked.copies) if len(division.names) > 1 else {}
+    refused = refusal(tally, ranked, spool, _limits(request))
     return Preview(
         tally=tally,
         drop=drop,
@@ -143,11 +147,16 @@ def foresee(findings: Findings, rules: Sequence[Rule], request: Request, spool: 
         curricula=curricula,
         count=request.count,
         reports=ranked.reports,
-        held_out=out,
-        in_order=_in_order(order, held) and request.shape.block < 2,
+        held_out=_held_out(parts) if request.shape.split is not None else None,
+        parts=parts,
+        in_order=_in_order(division.written(order)) and request.shape.block < 2,
         without_answers=_without_answers(findings, ranked, curricula),
-        refusal=refused or _one_sided(tally, out, request),
+        refusal=refused or _one_sided(tally, parts, request),
     ), settled
+
+
+def _limits(request: Request) -> Limits:
+    return Limits(request.allow_loss, request.min_rows, request.min_tokens, request.allow_loss_of)
 
 
 def _allowed(findings: Findings, request: Request) -> AllowList | None:
@@ -166,14 +175,21 @@ def _settled(spool: Spool, drop: Sequence[str], curricula: Sequence[Curriculum],
     order = ranked.order()
     if request.budget.limits:
         order = limit(ranked, spool, order, request.budget)
-    split = request.shape.split
-    return Settled(ranked, order, None if split is None or not len(order) else held_out(spool, split, request.seed))
+    split, division = request.shape.split, ranked.division or Division.whole(len(ranked.copies))
+    if request.shape.stages and ranked.division is not None:
+        raise ConfigError("staged: the output is divided by a curriculum already. Leave one of the two out.")
+    if split is not None and len(order):
+        division = division.split(held_out(spool, split, request.seed))
+    return Settled(ranked, order, division)
 
 
-def _in_order(order: npt.NDArray[np.int64], held: npt.NDArray[np.bool_] | None) -> bool:
-    """Whether rows are written in the order of the corpus: what is held out follows all others."""
-    written = order if held is None else np.concatenate([order[~held[order]], order[held[order]]])
+def _in_order(written: npt.NDArray[np.int64]) -> bool:
+    """Whether rows are written in the order of the corpus: parts of the output follow each other."""
     return bool((written[1:] > written[:-1]).all())
+
+
+def _held_out(parts: Mapping[str, int]) -> int:
+    return sum(rows for name, rows in parts.items() if name == VALIDATION or name.startswith(f"{TEST}/"))
 
 
 def _without_answers(findings: Findings, ranked: Ranked, curricula: Sequence[Curriculum]) -> int | None:
@@ -188,12 +204,12 @@ def _without_answers(findings: Findings, ranked: Ranked, curricula: Sequence[Cur
     return sum(int(np.count_nonzero(copies)) for copies in plain)
 
 
-def _one_sided(tally: Tally, out: int | None, request: Request) -> str | None:
-    if out is None or 0 < out < tally.total.after.rows:
+def _one_sided(tally: Tally, parts: Mapping[str, int], request: Request) -> str | None:
+    empty = [name for name, rows in parts.items() if not rows]
+    if request.shape.split is None or not empty:
         return None
-    part = "train" if out else "validation"
     return (
-        f"--split {request.shape.split}: {part} would have none of the {tally.total.after.rows:,} rows. "
+        f"--split {request.shape.split}: {empty[0]} would have none of the {tally.total.after.rows:,} rows. "
         "Hold out another share, or take another seed."
     )
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["MixGenerators"]
 
 _METHODS = ("round-robin", "greedy")
+_MOST_GRAMS = 1 << 24  # each takes some 17 bytes
+_FINE = 1 << 10  # what is counted of a thinned sample is counted in these parts
+_MIXER = 0x9E3779B1
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,9 @@ class MixGenerators:
     blocks of about `block` n-grams, and takes next, of the next block of each source, the one with the largest share of
     n-grams that no earlier block has. Which those are is an estimate, by the sample that the signal `gram_sample` keeps
     (1 in 16 n-grams). It puts varied sources first and sources that repeat themselves, or others, last; noise is varied
-    too, so look at the sources that it likes. Rows without a sample (fewer than n words) follow in corpus order.
+    too, so look at the sources that it likes. Rows without a sample (fewer than n words) follow in corpus order. Where
+    the samples hold more than some 16.8 million n-grams, every second, fourth and so on is taken, by its hash, and
+    blocks are as many times larger: memory is bounded, and a block is judged by as many n-grams as before.
 
     Args:
         seed: of the order inside sources.
@@ -98,8 +103,26 @@ class MixGenerators:
         field = pl.col("gram_sample").struct.field
         counts = {name: field(name).cast(pl.Int64).fill_null(0) for name in ("drawn", "grams")}
         of = {"source": sources_of(decided)[1], "hash": tie_hash(self.seed)}
-        rows = rows_of(decided, sample=field("sample"), **counts, **of)
+        sample, sizes = field("sample"), field("sample").list.len()
+        every = _thinning(decided.select(sizes.sum()).collect(engine="streaming").item())
+        if every > 1:
+            sample = _thinned(sample, every)
+            counts["drawn"] = (counts["drawn"] * _FINE * sample.list.len() // pl.max_horizontal(sizes, 1)).fill_null(0)
+        rows = rows_of(decided, sample=sample, **counts, **of)
         order, _ = within(rows["source"], rows.kept & (rows["grams"] > 0), rows["hash"])
         del rows.columns["hash"]
         lists = rows.columns.pop("sample").to_arrow()
-        return rows, Blocks.of(rows["source"], order, (rows["grams"], rows["drawn"]), lists, self.block)
+        return rows, Blocks.of(rows["source"], order, (rows["grams"], rows["drawn"]), lists, every * self.block)
+
+
+def _thinning(grams: int | None) -> int:
+    """How many n-grams of the samples one is to stand for: a power of two."""
+    return 1 << max(0, -(-(grams or 0) // _MOST_GRAMS) - 1).bit_length()
+
+
+def _thinned(sample: pl.Expr, every: int) -> pl.Expr:
+    """One n-gram in so many of each sample, the same ones everywhere."""
+    import polars as pl
+
+    mixed = pl.element().cast(pl.UInt64) * _MIXER // 2**12 % every
+    return sample.list.eval(pl.element().filter(mixed == 0))

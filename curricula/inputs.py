@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from audit.corpus import Shard, open_shard
 from audit.findings import Findings, ShardRecord
+from audit.folders import Folder
 from audit.rows import locate
 from audit.storage import is_remote
 from detectors.errors import FindingsError, InputError, OutputError
@@ -56,8 +57,8 @@ def check_digests(shards: Sequence[Shard], records: Sequence[ShardRecord], advan
         advance(record.size_bytes)
 
 
-def refuse_overlap(out: Path, findings: Findings, shards: Sequence[Shard]) -> None:
-    """Keep output apart from inputs and findings.
+def refuse_overlap(out: Folder, spool: Path, findings: Findings, shards: Sequence[Shard]) -> None:
+    """Keep output apart from inputs and findings, and of one in a store also what is unfinished, which is on disk.
 
     A folder that only single files were scanned from may hold the output: then the findings may be there too, because a
     scan refuses findings inside a folder that it reads.
@@ -65,6 +66,17 @@ def refuse_overlap(out: Path, findings: Findings, shards: Sequence[Shard]) -> No
     Raises:
         OutputError: one is inside the other.
     """
+    _refuse_on_disk(spool, findings, shards)
+    if out.local is not None:
+        return
+    for shard in shards:
+        *folders, _ = shard.uri.split("/")
+        root = "/".join(folders[: len(folders) + 1 - len(PurePosixPath(shard.key).parts)])
+        if f"{out}/".startswith(f"{root}/") or shard.uri.startswith(f"{out}/"):
+            raise OutputError(f"{out}: output and input {root} are one inside the other. Choose another -o.")
+
+
+def _refuse_on_disk(out: Path, findings: Findings, shards: Sequence[Shard]) -> None:
     here, audit = out.resolve(), findings.directory.resolve()
     if here.is_relative_to(audit) or audit.is_relative_to(here):
         raise OutputError(

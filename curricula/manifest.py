@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,13 +29,12 @@ __all__ = [
     "SectionRecord",
     "SeriesRecord",
     "accounting",
-    "inside",
     "modular_sum",
 ]
 
 NAME = "manifest.json"
 FORMAT = "foxing-manifest"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 SUMS = ("content", "once_content", "kept_content", "kept_order", "dropped_content", "order")
 
 
@@ -71,6 +70,8 @@ class InputShard:
         kept_order: the same, each hash bound to its output position.
         dropped_content: over dropped rows.
         edited: kept rows whose answer was replaced; all sums are over rows as they were read.
+        unedited: kept rows whose answer was to be replaced, and which stayed as they were read: they have none that is
+            text.
         schema: base64 of the Arrow schema where it is not that of the series (pandas row counts, types that Parquet has
             not); empty otherwise.
     """
@@ -97,6 +98,7 @@ class InputShard:
     kept_order: int
     dropped_content: int
     edited: int
+    unedited: int
     schema: str
 
 
@@ -169,6 +171,7 @@ class Manifest:
         sources: source to rows, kept, dropped, rows_out, exempt and spared.
         data: files of data/, in output order.
         dropped: files of dropped/, in corpus order.
+        masks: files of mask/, one for each file of data/ whose form was asked for; their sums are 0.
     """
 
     foxing: str
@@ -186,10 +189,12 @@ class Manifest:
     sources: Mapping[str, Mapping[str, int]]
     data: tuple[Receipt, ...]
     dropped: tuple[Receipt, ...]
+    masks: tuple[Receipt, ...]
 
     def totals(self) -> dict[str, int]:
-        """Rows over all inputs: rows, kept, rows_out, dropped, errored, unscored, edited, exempt, spared."""
-        names = ("rows", "kept", "rows_out", "dropped", "errored", "unscored", "edited", "exempt", "spared")
+        """Rows over all inputs: rows, kept, rows_out, dropped, errored, unscored, (un)edited, exempt, spared."""
+        edits = ("edited", "unedited")
+        names = ("rows", "kept", "rows_out", "dropped", "errored", "unscored", *edits, "exempt", "spared")
         return {name: sum(getattr(shard, name) for shard in self.inputs) for name in names}
 
     def dropped_by(self) -> dict[str, int]:
@@ -278,22 +283,6 @@ def modular_sum(values: Any) -> int:
 
 def _wrap(value: int) -> int:
     return value % 2**64
-
-
-def inside(out: Path, path: str) -> Path | None:
-    """The file below `out` that a manifest names, None when the name leads out of it, or no file can have it.
-
-    A manifest may be anyone's.
-    """
-    pieces = PurePosixPath(path)
-    if pieces.is_absolute() or ".." in pieces.parts or "\0" in path:
-        return None
-    file = out / path
-    try:
-        file.is_file()
-    except OSError:  # a name that no file can have
-        return None
-    return file if file.resolve().is_relative_to(out.resolve()) else None
 
 
 def encode_schema(schema: pa.Schema) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from audit.folders import Folder, LocalFolder, open_folder
 from curricula.edit import original_name
 from curricula.emit import dropped_names
 from curricula.manifest import (
@@ -26,7 +27,7 @@ from curricula.manifest import (
 from curricula.part_files import Receipt
 from detectors.errors import InputError
 
-__all__ = ["read_manifest"]
+__all__ = ["curated_at", "read_manifest"]
 
 _MOST = 2**53  # rows and bytes: what every JSON reader keeps exact
 
@@ -66,15 +67,33 @@ def _no_number(name: str) -> object:
     raise ValueError(f"{name} is no JSON number")
 
 
-def read_manifest(path: Path) -> Manifest:
+def curated_at(path: Path | str) -> tuple[Folder, str]:
+    """The folder of an output, and the name of its manifest in it.
+
+    Args:
+        path: path or URL of either; a URL that ends in .json is that of a manifest.
+    """
+    found = open_folder(path)
+    if found.local is not None:
+        return (found, NAME) if found.local.is_dir() else (LocalFolder(found.local.parent), found.local.name)
+    parent, _, name = str(found).rpartition("/")
+    return (open_folder(parent), name) if name.endswith(".json") else (found, NAME)
+
+
+def read_manifest(path: Path | str) -> Manifest:
     """Read a manifest; a folder means the manifest in it.
+
+    Args:
+        path: path or URL, as `curated_at` has it.
 
     Raises:
         InputError: not there, not a manifest, of another version, or damaged.
     """
-    file = path / NAME if path.is_dir() else path
+    folder, name = curated_at(path)
+    file = folder.at(name)
     try:
-        record = json.loads(file.read_text("utf-8"), parse_constant=_no_number)
+        with folder.open(name) as handle:
+            record = json.loads(handle.read().decode("utf-8"), parse_constant=_no_number)
     except FileNotFoundError as error:
         raise InputError(f"{file}: no such file. Name the manifest.json that foxing curate wrote.") from error
     except (OSError, ValueError, RecursionError, MemoryError) as error:
@@ -99,14 +118,14 @@ def _from_record(record: Mapping[str, Any]) -> Manifest:
     fields["rules"] = {rule: facts["when"] for rule, facts in record["rules"].items()}
     fields["inputs"] = tuple(InputShard(**_unhexed(shard, InputShard)) for shard in record["inputs"])
     fields["series"] = tuple(_series(series) for series in record["series"])
-    for folder in ("data", "dropped"):
+    for folder in ("data", "dropped", "masks"):
         fields[folder] = tuple(Receipt(**_unhexed(receipt, Receipt)) for receipt in record[folder])
     fields["curricula"], fields["drop"] = tuple(record["curricula"]), tuple(record["drop"])
     manifest = Manifest(**fields)
     names = {series.name for series in manifest.series}
     for used in (
         *(shard.series for shard in manifest.inputs),
-        *(file.series for file in manifest.data + manifest.dropped),
+        *(file.series for file in manifest.data + manifest.dropped + manifest.masks),
     ):
         if used not in names:
             raise ValueError(f"no series {used!r}")

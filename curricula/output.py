@@ -1,116 +1,239 @@
-"""The output folder of a curate: whose it is, when it may be written, and that it holds nothing else."""
+"""The output of a curate: whose it is, when it may be written, and that it holds nothing else.
+
+A folder on disk holds its own unfinished work. That of a folder in a store lies on disk as well, in the user's cache or
+where `--work` says, and finished files are sent one by one; in the store a mark says whose the folder is.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from audit.findings import write_json
+from audit.folders import Folder, open_folder
 from audit.signature import config_hash
 from curricula.emit import Emitted
-from curricula.manifest import NAME, Manifest, inside
+from curricula.manifest import NAME, Manifest
 from curricula.manifest_reader import read_manifest
 from detectors.errors import ConfigError, OutputError
 
-__all__ = ["LOCK", "PLAN", "WORK", "finished", "open_output", "refuse_foreign", "refuse_strangers"]
+__all__ = ["LOCK", "PLAN", "Output"]
 
 LOCK = ".lock"
 
-WORK = ".work"
+_WORK = ".work"
 PLAN = "plan.parquet"
-_OURS = ("data", "dropped", PLAN, NAME, WORK)  # in the order in which they are cleared: the marks of ownership go last
+_MARK = f"{_WORK}/run.json"
+_OURS = (
+    "data",
+    "dropped",
+    "mask",
+    PLAN,
+    NAME,
+    _WORK,
+)  # in the order in which they are cleared: the marks of ownership go last
 
 
-def refuse_foreign(out: Path, settings: Mapping[str, Any], *, fresh: bool) -> None:
-    """Refuse a folder that holds anything but the beginning, or the end, of this very request.
+@dataclass(frozen=True)
+class Output:
+    """Where an output goes.
 
-    Raises:
-        ConfigError: another request's output, with the difference.
-        OutputError: something else, or no folder.
+    Attributes:
+        folder: on disk or in a store.
+        spool: folder on disk for what is unfinished, and for the plan while rows are written: the folder itself where
+            that is on disk.
     """
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise OutputError(f"{out}: is a file. Name a folder with -o.")
-    there = {entry.name for entry in out.iterdir()} - {LOCK}
-    if not there:
-        return
-    run = out / WORK / "run.json"
-    if not there <= {WORK} and not (out / NAME).exists() and not run.exists():
-        raise OutputError(f"{out}: is not empty and holds no output of foxing curate. Choose a new folder.")
-    if fresh:
-        return
-    if (out / NAME).exists():
-        before = read_manifest(out / NAME).run
-        if before != config_hash(settings):
-            raise ConfigError(
-                f"{out}: holds the output of another request. Choose a new folder, or --fresh to replace it."
-            )
-    elif run.exists():
-        old = json.loads(run.read_text("utf-8"))
-        changed = [name for name in settings if old.get(name) != json.loads(json.dumps(settings[name]))]
-        if changed:
-            what = "; ".join(f"{name}: {old.get(name)!r} before, {settings[name]!r} now" for name in changed[:3])
-            raise ConfigError(
-                f"{out}: holds the beginning of another request ({what}). Choose a new folder, or --fresh."
-            )
 
+    folder: Folder
+    spool: Path
 
-def open_output(out: Path, settings: Mapping[str, Any], *, fresh: bool) -> None:
-    """Clear what must go and leave the mark by which a later run knows the folder.
+    @classmethod
+    def of(cls, out: Path | str, work: Path | None = None) -> Output:
+        """The output that a path or URL names.
 
-    Raises:
-        OutputError: the folder cannot be written.
-    """
-    try:
+        Args:
+            out: as the user named it.
+            work: folder for what is unfinished, where `out` is a URL; None takes one in the user's cache.
+
+        Raises:
+            ConfigError: a folder of work for an output on disk, which holds its own.
+            OutputError: a URL that nothing can be written to.
+        """
+        folder = open_folder(out)
+        if folder.local is not None:
+            if work is not None:
+                raise ConfigError(f"--work {work}: goes with -o URL. An output on disk keeps its own work in it.")
+            return cls(folder, folder.local)
+        if work is None:
+            work = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "foxing" / "curate"
+        return cls(folder, work / hashlib.sha256(str(folder).encode()).hexdigest()[:16])
+
+    @property
+    def work(self) -> Path:
+        """Folder for what is unfinished."""
+        return self.spool / _WORK
+
+    @property
+    def plan(self) -> Path:
+        """The plan while rows are written."""
+        return self.spool / PLAN
+
+    def refuse_foreign(self, settings: Mapping[str, Any], *, fresh: bool) -> None:
+        """Refuse a folder that holds anything but the beginning, or the end, of this very request.
+
+        Raises:
+            ConfigError: another request's output, with the difference.
+            OutputError: something else, or no folder.
+        """
+        there = self.folder.names() - {LOCK}
+        if not there:
+            return
+        mark = self._mark()
+        if not there <= {_WORK} and NAME not in there and mark is None:
+            raise OutputError(f"{self.folder}: is not empty and holds no output of foxing curate. Choose a new folder.")
         if fresh:
-            for name in _OURS:
-                _remove(out / name)
-        (out / WORK).mkdir(parents=True, exist_ok=True)
-        for stale in (*out.glob(f".{NAME}.*.tmp"), *(out / WORK).rglob(".*.tmp")):
+            return
+        if NAME in there:
+            if self._run() != config_hash(settings):
+                raise ConfigError(
+                    f"{self.folder}: holds the output of another request. Choose a new folder, or --fresh to replace "
+                    "it."
+                )
+        elif mark is not None and (changed := _changed(mark, settings)):
+            what = "; ".join(f"{name}: {mark.get(name)!r} before, {settings[name]!r} now" for name in changed[:3])
+            raise ConfigError(
+                f"{self.folder}: holds the beginning of another request ({what}). Choose a new folder, or --fresh."
+            )
+
+    def _mark(self) -> dict[str, Any] | None:
+        """The settings of the request that the folder was begun for."""
+        try:
+            with self.folder.open(_MARK) as handle:
+                mark: dict[str, Any] = json.loads(handle.read())
+        except FileNotFoundError:
+            return None
+        return mark
+
+    def _run(self) -> str:
+        return read_manifest(self.folder.at(NAME)).run
+
+    def open(self, settings: Mapping[str, Any], *, fresh: bool) -> None:
+        """Clear what must go and leave the mark by which a later run knows the folder.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        try:
+            if fresh:
+                for name in _OURS:
+                    self.folder.remove(name)
+            self._tidy(settings)
+        except OSError as error:
+            raise OutputError(
+                f"{self.spool}: cannot be written ({error.strerror}). Check its rights and the free space."
+            ) from error
+        if not self.finished and self._mark() is None:
+            write_json(self.work / "run.json", settings)
+            if self.folder.local is None:
+                shutil.copyfile(self.work / "run.json", self.work / "mark.json")
+                self.folder.put(self.work / "mark.json", _MARK)
+
+    def _tidy(self, settings: Mapping[str, Any]) -> None:
+        """Make the folder of work; what a killed run left half written goes, and work that is not for this folder."""
+        if self.folder.local is None and (self._mark() is None or _changed(_read(self.work / "run.json"), settings)):
+            shutil.rmtree(self.work, ignore_errors=True)
+            self.plan.unlink(missing_ok=True)
+            self.work.mkdir(parents=True)
+            write_json(self.work / "run.json", settings)
+        self.work.mkdir(parents=True, exist_ok=True)
+        for stale in (*self.spool.glob(f".{NAME}.*.tmp"), *self.work.rglob(".*.tmp")):
             stale.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{out}: cannot be written ({error.strerror}). Check its rights and the free space."
-        ) from error
-    if not (out / NAME).exists() and not (out / WORK / "run.json").exists():
-        write_json(out / WORK / "run.json", settings)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is a manifest, which is written last."""
+        return self.folder.size(NAME) is not None
+
+    def manifest(self) -> Manifest:
+        """That of a finished output.
+
+        Raises:
+            OutputError: a file of it is missing or has another size.
+        """
+        manifest = read_manifest(self.folder.at(NAME))
+        sizes = self._sizes()
+        for receipt in (*manifest.data, *manifest.dropped, *manifest.masks):
+            if not self.folder.holds(receipt.path):
+                raise OutputError(
+                    f"{self.folder.at(NAME)}: names {receipt.path}, outside its folder. Write it again with --fresh."
+                )
+            if sizes.get(receipt.path) != receipt.size_bytes:
+                raise OutputError(f"{self.folder.at(receipt.path)}: {_CHANGED}")
+        return manifest
+
+    def commit(self, manifest: Manifest, settings: Mapping[str, Any]) -> None:
+        """Write the plan and, last, the manifest: with it the output is finished.
+
+        Raises:
+            OutputError: another run has taken the folder meanwhile, or one has cleared it.
+        """
+        if self.folder.local is None:
+            mark = self._mark()
+            if (self._run() != manifest.run) if self.finished else (mark is None or _changed(mark, settings)):
+                raise OutputError(f"{self.folder}: was taken by another run. Choose another folder, or --fresh.")
+        self.folder.put(self.plan, PLAN)
+        manifest.write(self.work / NAME)
+        self.folder.put(self.work / NAME, NAME)
+
+    def close(self) -> None:
+        """Remove what only unfinished outputs need; to be called while the spool is locked."""
+        self.folder.remove(_WORK)
+        (self.spool / LOCK).unlink()
+        if self.folder.local is None:
+            shutil.rmtree(self.work, ignore_errors=True)
+            self.plan.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # another run has begun in it
+                self.spool.rmdir()
+
+    def refuse_strangers(self, emitted: Emitted) -> None:
+        """All that was written must be there, and a recursive reader must meet nothing else in data/.
+
+        Raises:
+            OutputError: another file is there, or one is not.
+        """
+        written = {receipt.path: receipt.size_bytes for receipt in (*emitted.data, *emitted.dropped, *emitted.masks)}
+        sizes = self._sizes()
+        if strangers := sorted(sizes.keys() - written.keys()):
+            raise OutputError(
+                f"{self.folder.at(strangers[0])}: does not belong to this output. Move it away and run again."
+            )
+        if gone := [name for name, size in written.items() if sizes.get(name) != size]:
+            raise OutputError(f"{self.folder.at(gone[0])}: {_CHANGED}")
+
+    def _sizes(self) -> dict[str, int]:
+        return {
+            name: size for folder in ("data", "dropped", "mask") for name, size in self.folder.sizes(folder).items()
+        }
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+_CHANGED = "is missing or changed since it was written. Write it again with --fresh."
 
 
-def finished(out: Path) -> Manifest:
-    """The manifest of a finished output.
-
-    Raises:
-        OutputError: a file of it is missing or has another size.
-    """
-    manifest = read_manifest(out / NAME)
-    for receipt in (*manifest.data, *manifest.dropped):
-        file = inside(out, receipt.path)
-        if file is None:
-            raise OutputError(f"{out / NAME}: names {receipt.path}, outside its folder. Write it again with --fresh.")
-        if not file.is_file() or file.stat().st_size != receipt.size_bytes:
-            raise OutputError(f"{file}: is missing or changed since it was written. Write it again with --fresh.")
-    return manifest
+def _changed(mark: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    """Settings that are not those of a mark."""
+    return [name for name in settings if mark.get(name) != json.loads(json.dumps(settings[name]))]
 
 
-def refuse_strangers(out: Path, emitted: Emitted) -> None:
-    """A recursive reader must meet nothing in data/ but what this run wrote.
-
-    Raises:
-        OutputError: another file is there.
-    """
-    written = {receipt.path for receipt in (*emitted.data, *emitted.dropped)}
-    for folder in ("data", "dropped"):
-        for file in (out / folder).rglob("*"):
-            if not file.is_dir() and file.relative_to(out).as_posix() not in written:
-                raise OutputError(f"{file}: does not belong to this output. Move it away and run again.")
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found

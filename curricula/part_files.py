@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from audit.folders import Folder
 from curricula.row_hash import hash_rows, place, total
 from curricula.scatter import Bounds
 from curricula.sections import Span
@@ -92,7 +93,7 @@ class Target:
 
     Attributes:
         out: output folder.
-        temporary: folder for unfinished files, on the same file system.
+        temporary: folder for unfinished files, on the file system of the output where that is on disk.
         series: name of the series.
         schema: of the files.
         hashed: number of leading columns that are the original ones.
@@ -100,7 +101,7 @@ class Target:
         original: puts edited answers back, for the hashes, which are those of the input; None where nothing is edited.
     """
 
-    out: Path
+    out: Folder
     temporary: Path
     series: str
     schema: pa.Schema
@@ -191,11 +192,8 @@ class FileWriter:
         self._write_group()
         assert self._writer is not None
         self._writer.close()
-        final = self._target.out / span.path
-        final.parent.mkdir(parents=True, exist_ok=True)
         digest, size = sha256(self._temporary), self._temporary.stat().st_size
-        sync(self._temporary)
-        self._temporary.replace(final)
+        self._target.out.put(self._temporary, span.path)
         receipt = Receipt(
             path=span.path,
             series=self._target.series,

@@ -17,7 +17,7 @@ from audit.rules import Action
 from curricula.decisions import Spool
 from curricula.part_files import Layout
 from curricula.ranking import Ranked
-from curricula.sections import Section, Sections, Shape, divide, even_breaks
+from curricula.sections import Division, Section, Sections, Shape, divide, even_breaks
 from curricula.stored import as_array
 from detectors.errors import FindingsError, InputError
 
@@ -59,12 +59,12 @@ class Settled:
     Attributes:
         ranked: copies, reasons and answers, by position in the corpus.
         order: rows of the output, in order, over the whole corpus.
-        held: by position in the corpus, whether a row is held out for validation; None where there is no split.
+        division: which part of the output each row goes to.
     """
 
     ranked: Ranked
     order: I64
-    held: npt.NDArray[np.bool_] | None
+    division: Division
 
 
 @dataclass(frozen=True)
@@ -194,23 +194,19 @@ def _place(
     members: Sequence[int], settled: Settled, places: Places, position: I64, spool: Spool
 ) -> tuple[Sections, tuple[int, ...], bool]:
     """Put positions of a series' rows into `position`; its sections, breaks, and whether it is in corpus order."""
-    copies, held = settled.ranked.copies, settled.held
-    rows = settled.order
+    copies, division, rows = settled.ranked.copies, settled.division, settled.order
     if len(places.series) > 1:
         belongs = np.zeros(len(copies), np.bool_)
         for at in members:
             belongs[places.first[at] : places.first[at + 1]] = True
         rows = rows[belongs[rows]]
         del belongs
-    if held is not None:
-        rows = np.concatenate([rows[~held[rows]], rows[held[rows]]])
+    rows = division.written(rows)
     start = np.cumsum(copies[rows], dtype=np.int64)
-    written = int(start[-1]) if len(start) else 0
-    out = 0 if held is None else int(copies[rows[held[rows]]].sum(dtype=np.int64))
     start -= copies[rows]
     position[rows] = start
     del start
-    members_of = divide(written - out, None if held is None else out, places.shape.stages)
+    members_of = divide(division.rows(rows, copies), places.shape.stages)
     sections = Sections(members_of, places.shape.block, places.seed)
     breaks: tuple[int, ...] = ()
     if places.layout.text_bytes is not None:

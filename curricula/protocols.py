@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["CURRICULA", "Curriculum", "Dropping", "Editing", "Reporting", "Resampling"]
+__all__ = ["CURRICULA", "Curriculum", "Dividing", "Dropping", "Editing", "Reporting", "Resampling"]
 
 CURRICULA = "foxing.curricula"
 
@@ -99,3 +99,22 @@ class Editing(Protocol):
     """
 
     edits: ClassVar[bool]
+
+
+@runtime_checkable
+class Dividing(Protocol):
+    """A curriculum that sends rows to different parts of the output; optional. Of several curricula composed, one may.
+
+    Its `rank` gives a column `part` besides (int): the place of the row's part in `parts`; what it gives for dropped
+    rows is ignored.
+    """
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Folders below data/, in order; none where, as it is set up, it divides nothing."""
+        ...
+
+    @property
+    def masked(self) -> tuple[str, ...]:
+        """Those of its parts whose form is to be written beside them, in mask/; "" is all of data/."""
+        ...

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from audit.calibrate import SIGNAL
 from curricula.decisions import Spool
-from curricula.protocols import Curriculum, Editing, Reporting, Resampling
+from curricula.protocols import Curriculum, Dividing, Editing, Reporting, Resampling
+from curricula.sections import Division
 from curricula.stored import as_array
 from detectors.errors import PluginError
 
@@ -73,6 +74,7 @@ class Ranked:
         reasons: ids of rules that drop, then names of curricula, then what else may drop rows.
         edits: answers to be replaced, of kept rows and of others.
         reports: what curricula say that they came to, by name.
+        division: which part of the output rows go to; None where no curriculum says.
     """
 
     key: I64
@@ -82,6 +84,7 @@ class Ranked:
     reasons: list[str]
     edits: Edits
     reports: dict[str, dict[str, float]] = field(default_factory=dict)
+    division: Division | None = None
 
     def order(self) -> I64:
         """Kept rows in output order, over the whole corpus. The keys are used up: each array has 8 bytes a row."""
@@ -144,6 +147,8 @@ def _apply(found: Ranked, spool: Spool, curriculum: Curriculum) -> None:
         report = {name: float(value) for name, value in curriculum.report(seen).items() if math.isfinite(value)}
         found.reports[curriculum.name] = report
     times = np.ones(spool.rows if "copies" in frame.columns else 0, np.int32)
+    names = curriculum.parts if isinstance(curriculum, Dividing) else ()
+    parts = np.zeros(spool.rows if names else 0, np.int8)
     for part in frame.iter_slices(_SLICE):
         index = part["index"].to_numpy()
         if curriculum.orders:
@@ -151,8 +156,14 @@ def _apply(found: Ranked, spool: Spool, curriculum: Curriculum) -> None:
             found.key[index] = part["rank"].fill_null(_LAST).to_numpy()
         if len(times):
             times[index] = part["copies"].fill_null(1).to_numpy()
+        if len(parts):
+            parts[index] = part["part"].fill_null(0).to_numpy()
     if len(times):
         _multiply(found, spool, curriculum, times)
+    if names:
+        if len(parts) and not 0 <= parts.min() <= parts.max() < len(names):
+            raise PluginError(f"curriculum {curriculum.name!r} gives parts that it does not name. Give 0 and up.")
+        found.division = Division(names, parts)
     if isinstance(curriculum, Editing):
         edits = frame.select("index", "answer").drop_nulls("answer").sort("index")
         found.edits = Edits(edits["index"].to_numpy(), edits["answer"].to_arrow().cast(pa.large_string()))
@@ -172,6 +183,7 @@ def _asked(answer: pl.LazyFrame, curriculum: Curriculum, rows: int) -> pl.DataFr
         pl.col("index", "rank").cast(pl.Int64),
         *([pl.col("copies").cast(pl.Int32)] if "copies" in columns else []),
         *([pl.col("answer").cast(pl.String)] if isinstance(curriculum, Editing) else []),
+        *([pl.col("part").cast(pl.Int8)] if isinstance(curriculum, Dividing) and curriculum.parts else []),
     ]
     frame = answer.select(wanted).collect(engine="streaming")
     if not _is_permutation(frame, rows):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,10 @@ import numpy.typing as npt
 from curricula.order import splitmix64
 from detectors.errors import ConfigError
 
-__all__ = ["TRAIN", "VALIDATION", "Section", "Sections", "Shape", "Span", "cut", "divide", "even_breaks"]
+__all__ = ["TRAIN", "VALIDATION", "Division", "Section", "Sections", "Shape", "Span", "cut", "divide", "even_breaks"]
 
 I64 = npt.NDArray[np.int64]
-TRAIN, VALIDATION = "train", "validation"
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
 _ROUNDS = 3
 _MOST_STAGES = 1000
 
@@ -41,6 +41,45 @@ class Shape:
             raise ConfigError(f"staged = {self.stages} is not from 2 to {_MOST_STAGES}. Ask for 10 stages, say.")
         if self.block < 0:
             raise ConfigError(f"shuffle_within = {self.block} is below 0. Give the rows of a block, say 10000.")
+
+
+@dataclass(frozen=True, eq=False)
+class Division:
+    """Which part of the output each row of a corpus goes to.
+
+    Attributes:
+        names: of the parts, in the order in which they follow each other; folders below data/, "" is data/ itself.
+        of: int8[n] by position in the corpus; where a row is kept, its part.
+    """
+
+    names: tuple[str, ...]
+    of: npt.NDArray[np.int8]
+
+    @classmethod
+    def whole(cls, rows: int) -> Division:
+        """One part, without a name."""
+        return cls(("",), np.zeros(rows, np.int8))
+
+    def split(self, held: npt.NDArray[np.bool_]) -> Division:
+        """The same with rows that are held out apart: as validation beside train, or of each part as its test."""
+        if self.names == ("",):
+            return Division((TRAIN, VALIDATION), held.astype(np.int8))
+        names = (*self.names, *(f"{TEST}/{name}" for name in self.names))
+        return Division(names, (self.of + held * len(self.names)).astype(np.int8))
+
+    def written(self, order: I64) -> I64:
+        """Rows of an output, in order, part by part."""
+        if len(self.names) == 1:
+            return order
+        of = self.of[order]
+        return np.concatenate([order[of == part] for part in range(len(self.names))])
+
+    def rows(self, order: I64, copies: npt.NDArray[np.int32]) -> dict[str, int]:
+        """Rows of each part that an output has, copies counted."""
+        if len(self.names) == 1:
+            return {self.names[0]: int(copies[order].sum(dtype=np.int64))}
+        of = self.of[order]
+        return {name: int(copies[order[of == at]].sum(dtype=np.int64)) for at, name in enumerate(self.names)}
 
 
 @dataclass(frozen=True)
@@ -121,26 +160,26 @@ def _scattered(places: I64, size: int, blocks: I64, seed: int) -> I64:
     return values.astype(np.int64)
 
 
-def divide(train: int, validation: int | None, stages: int) -> tuple[Section, ...]:
+def divide(parts: Mapping[str, int], stages: int) -> tuple[Section, ...]:
     """Sections of an output.
 
     Args:
-        train: rows of the training part.
-        validation: rows held out, which follow; None where there is no split.
-        stages: number of stages of the training part; 0 is no division. Row i of n lies in stage `i * stages // n`.
+        parts: rows of each, by its folder, in order.
+        stages: number of stages of the first part; 0 is no division. Row i of n lies in stage `i * stages // n`.
     """
-    prefix = "" if validation is None else TRAIN
-    if stages:
-        edges = [-(-train * at // stages) for at in range(stages + 1)]
-        width = max(2, len(str(stages - 1)))
-        found = [
-            Section("/".join(filter(None, (prefix, f"stage-{at:0{width}d}"))), start, stop)
-            for at, (start, stop) in enumerate(itertools.pairwise(edges))
-        ]
-    else:
-        found = [Section(prefix, 0, train)]
-    if validation is not None:
-        found.append(Section(VALIDATION, train, train + validation))
+    found: list[Section] = []
+    start = 0
+    for name, rows in parts.items():
+        if stages and not found:
+            edges = [-(-rows * at // stages) for at in range(stages + 1)]
+            width = max(2, len(str(stages - 1)))
+            found += [
+                Section("/".join(filter(None, (name, f"stage-{at:0{width}d}"))), begin, end)
+                for at, (begin, end) in enumerate(itertools.pairwise(edges))
+            ]
+        else:
+            found.append(Section(name, start, start + rows))
+        start += rows
     filled = tuple(section for section in found if section.stop > section.start)
     return filled or (Section("", 0, 0),)
 

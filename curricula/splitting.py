@@ -18,10 +18,11 @@ def held_out(spool: Spool, share: float, seed: int) -> npt.NDArray[np.bool_]:
 
     A cluster goes as a whole, by the hash of its first row in the corpus; a row without one goes by its own. So the
     share holds on average over clusters, and which rows are held out does not depend on what else is kept, nor, but
-    for clusters that grow, on what is added to the corpus.
+    for clusters that grow, on what is added to the corpus. Rows without a word belong to no cluster, are all alike and
+    test nothing: they are never held out.
 
     Args:
-        spool: decided rows, with clusters (null where a row is alone).
+        spool: decided rows, with clusters (null where a row is alone) and words (null where nothing could be read).
         share: of clusters, 0 to 1.
         seed: of the hash.
     """
@@ -33,4 +34,14 @@ def held_out(spool: Spool, share: float, seed: int) -> npt.NDArray[np.bool_]:
     numbers = clusters.drop_nulls().to_numpy()
     _, first, of = np.unique(numbers, return_index=True, return_inverse=True)
     hashes[members] = hashes[members[first]][of]
-    return hashes < np.uint64(min(int(share * 2.0**64), 2**64 - 1))
+    testing = _worded(spool)
+    testing[members] = True
+    return (hashes < np.uint64(min(int(share * 2.0**64), 2**64 - 1))) & testing
+
+
+def _worded(spool: Spool) -> npt.NDArray[np.bool_]:
+    """bool[n]: rows with a word; all, where words were not counted."""
+    words = spool.column("_words")
+    if words.null_count() == len(words):
+        return np.ones(len(words), np.bool_)
+    return np.array(words.fill_null(0) > 0, np.bool_)

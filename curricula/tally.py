@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from curricula.allow import FAMILY
 from curricula.decisions import Spool
 from curricula.ranking import Ranked
 
@@ -67,6 +68,7 @@ class Counts:
         hits: rule to rows hit, dropped or not; a row may be hit by several.
         exempt: rows on the allow-list.
         spared: of those, rows that a rule would have dropped otherwise.
+        excused: FX1 rule to rows on the allow-list that it hits, and so does not drop.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Counts:
     hits: dict[str, int]
     exempt: int
     spared: int
+    excused: dict[str, int]
 
     @property
     def rows(self) -> int:
@@ -186,6 +189,11 @@ def _counted(facts: pl.DataFrame, key: str, rules: Sequence[str], reasons: Seque
         spared=pl.col("spared").sum().cast(pl.Int64),
         **sums,
         **{f"hit {rule}": pl.col("rules").list.contains(rule).sum().cast(pl.Int64) for rule in rules},
+        **{
+            f"excuse {rule}": (pl.col("rules").list.contains(rule) & pl.col("exempt")).sum().cast(pl.Int64)
+            for rule in rules
+            if rule.startswith(FAMILY)
+        },
         **{f"drop {reason}": (pl.col("reason") == at).sum().cast(pl.Int64) for at, reason in enumerate(reasons)},
     )
 
@@ -207,7 +215,7 @@ def _total(found: Sequence[pl.DataFrame], rules: Sequence[str], reasons: Sequenc
 
     if not found:
         nothing = Measures(0, None, None, None, None, 0, None, None, None)
-        return Counts("total", nothing, nothing, 0, 0, {}, {}, 0, 0)
+        return Counts("total", nothing, nothing, 0, 0, {}, {}, 0, 0, {})
     summed = pl.concat(found).select(pl.lit("total").alias("name"), pl.exclude("name").sum())
     return _row_counts(summed.row(0, named=True), rules, reasons)
 
@@ -225,6 +233,7 @@ def _row_counts(row: dict[str, object], rules: Sequence[str], reasons: Sequence[
         hits={rule: whole[f"hit {rule}"] for rule in rules},
         exempt=whole["exempt"],
         spared=whole["spared"],
+        excused={rule: whole[f"excuse {rule}"] for rule in rules if rule.startswith(FAMILY)},
     )
 
 

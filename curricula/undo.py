@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 
 from audit.destination import local_folder
 from audit.findings import write_json
+from audit.folders import Folder, LocalFolder
 from audit.lock import locked
 from curricula.edits_check import kept_answers
-from curricula.manifest import InputShard, Manifest, SeriesRecord, accounting, decode_schema, inside
-from curricula.manifest_reader import read_manifest
+from curricula.manifest import InputShard, Manifest, SeriesRecord, accounting, decode_schema
+from curricula.manifest_reader import curated_at, read_manifest
 from curricula.part_files import Layout, Receipt, sha256, sync
 from curricula.plan import PlanCursor
 from curricula.row_hash import hash_rows, total
@@ -43,15 +44,15 @@ class Undone:
     rows: int
 
 
-def undo(path: Path, out: Path | str, *, advance: Callable[[int], None] = lambda _: None) -> Undone:
+def undo(path: Path | str, out: Path | str, *, advance: Callable[[int], None] = lambda _: None) -> Undone:
     """Rebuild every input as a Parquet file: its rows in their order, its columns, and the answers that stood there.
 
     Rows are those of data/ (of copies the first) and dropped/, put in order by the plan. Each file is held against the
     rows and the content that the manifest recorded; only when all of them agree does any get its name.
 
     Args:
-        path: the manifest or the folder that it is in.
-        out: a new or empty folder, or one that a killed undo of the same manifest left.
+        path: path or URL of the manifest, or of the folder that it is in.
+        out: a new or empty folder on disk, or one that a killed undo of the same manifest left.
         advance: called with rows read.
 
     Raises:
@@ -59,7 +60,7 @@ def undo(path: Path, out: Path | str, *, advance: Callable[[int], None] = lambda
         OutputError: `out` holds something else, or another process is writing it.
     """
     manifest = read_manifest(path)
-    curated = path if path.is_dir() else path.parent
+    curated, _ = curated_at(path)
     folder = local_folder(out)
     _check(manifest, curated)
     names = _names(manifest, folder)
@@ -79,7 +80,7 @@ def undo(path: Path, out: Path | str, *, advance: Callable[[int], None] = lambda
     return Undone(tuple(names), manifest.totals()["rows"])
 
 
-def _check(manifest: Manifest, curated: Path) -> None:
+def _check(manifest: Manifest, curated: Folder) -> None:
     """Nothing is made room for on the word of a manifest alone: the files must have the rows, and the inputs no more.
 
     Raises:
@@ -90,13 +91,15 @@ def _check(manifest: Manifest, curated: Path) -> None:
     if gone := [shard for shard in manifest.inputs if shard.errored or shard.kept > shard.rows_out]:
         raise InputError(f"manifest: not every row of {gone[0].key} was written. Nothing can be undone.")
     for receipt in (*manifest.data, *manifest.dropped):
-        file = inside(curated, receipt.path)
+        rows = -1
         try:
-            rows = -1 if file is None else pq.read_metadata(file).num_rows
-        except (pa.ArrowException, OSError) as error:
+            if inside := curated.holds(receipt.path):
+                with curated.open(receipt.path) as handle:
+                    rows = pq.read_metadata(handle).num_rows
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InputError(f"{receipt.path}: {str(error).splitlines()[0]}. {_REMEDY}") from error
         if rows != receipt.rows:
-            there = "leads out of its folder" if file is None else f"holds {rows:,} rows, {receipt.rows:,} were written"
+            there = f"holds {rows:,} rows, {receipt.rows:,} were written" if inside else "leads out of its folder"
             raise InputError(f"{receipt.path}: {there}. {_REMEDY}")
 
 
@@ -108,23 +111,35 @@ def _names(manifest: Manifest, folder: Path) -> list[Path]:
         key = shard.key if shard.format == "parquet" and shard.key.endswith(_PARQUET) else f"{shard.key}{_PARQUET}"
         while folder / key in names or folder / key in folders:
             key += _PARQUET
-        file = inside(folder, key)
-        if file is None or PurePosixPath(key).parts[:1] in ((), (WORK,), (LOCK,)):
+        if not LocalFolder(folder).holds(key) or PurePosixPath(key).parts[:1] in ((), (WORK,), (LOCK,)):
             raise InputError(f"{shard.key}: leads out of {folder}. The manifest was not written by foxing curate.")
-        names[file] = shard.key
+        names[folder / key] = shard.key
     return list(names)
 
 
-def _refuse(folder: Path, curated: Path, manifest: Manifest) -> None:
+def _refuse(folder: Path, curated: Folder, manifest: Manifest) -> None:
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file. Name a folder with -o.")
-    here, there = folder.resolve(), curated.resolve()
-    if here.is_relative_to(there) or there.is_relative_to(here):
-        raise OutputError(f"{folder}: and {curated} are one inside the other. Choose another -o.")
+    if curated.local is not None:
+        here, there = folder.resolve(), curated.local.resolve()
+        if here.is_relative_to(there) or there.is_relative_to(here):
+            raise OutputError(f"{folder}: and {curated} are one inside the other. Choose another -o.")
     record = folder / WORK / "run.json"
     ours = record.is_file() and json.loads(record.read_text("utf-8")).get("run") == manifest.run
     if folder.is_dir() and not ours and any(entry.name != LOCK for entry in folder.iterdir()):
         raise OutputError(f"{folder}: is not empty. Choose a new folder.")
+
+
+def _batches(file: Path, receipt: Receipt, schema: pa.Schema) -> Iterator[tuple[int, pa.RecordBatch]]:
+    if sha256(file) != receipt.sha256:
+        raise OSError("is not the file that was written (SHA-256 differs)")
+    first = receipt.first
+    with pq.ParquetFile(file, pre_buffer=False) as opened:
+        if [entry.type for entry in opened.schema_arrow][: len(schema)] != [one.type for one in schema]:
+            raise OSError("has another schema")
+        for batch in opened.iter_batches(batch_size=_ROWS):
+            yield first, batch
+            first += batch.num_rows
 
 
 def _file(work: Path, number: int) -> Path:
@@ -137,7 +152,7 @@ class _Series:
 
     manifest: Manifest
     record: SeriesRecord
-    curated: Path
+    curated: Folder
     work: Path
     advance: Callable[[int], None]
     layout: Layout = field(default_factory=Layout)
@@ -190,20 +205,12 @@ class _Series:
         for receipt in receipts:
             if receipt.series != self.record.name:
                 continue
-            file = inside(self.curated, receipt.path)
             try:
-                if file is None:
+                if not self.curated.holds(receipt.path):
                     raise OSError("leads out of its folder")
-                if sha256(file) != receipt.sha256:
-                    raise OSError("is not the file that was written (SHA-256 differs)")
-                first = receipt.first
-                with pq.ParquetFile(file, pre_buffer=False) as opened:
-                    if [entry.type for entry in opened.schema_arrow][: len(schema)] != [one.type for one in schema]:
-                        raise OSError("has another schema")
-                    for batch in opened.iter_batches(batch_size=_ROWS):
-                        yield first, batch
-                        first += batch.num_rows
-            except (pa.ArrowException, OSError) as error:
+                with self.curated.fetched(receipt.path) as file:
+                    yield from _batches(file, receipt, schema)
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 raise InputError(f"{receipt.path}: {str(error).splitlines()[0]}. {_REMEDY}") from error
 
     def _kept(self) -> Iterator[tuple[pa.RecordBatch, I64]]:
@@ -221,13 +228,19 @@ class _Series:
 
     def _origins(self) -> I64:
         """int64[rows out]: where the row at each output position came from; -1 for further copies."""
-        places = self.record.places
-        origin = np.full(places.rows, -1, np.int64)
-        plan = inside(self.curated, str(self.manifest.plan["path"]))
-        if plan is None or not plan.is_file():
+        origin = np.full(self.record.places.rows, -1, np.int64)
+        name = str(self.manifest.plan["path"])
+        if not self.curated.holds(name) or self.curated.size(name) is None:
             raise InputError(f"{self.curated}: the plan is missing, and with it the order. Nothing can be undone.")
-        if sha256(plan) != self.manifest.plan["sha256"]:
-            raise InputError(f"{plan}: is not the file that was written (SHA-256 differs). Run foxing verify.")
+        with self.curated.fetched(name) as plan:
+            if sha256(plan) != self.manifest.plan["sha256"]:
+                where = self.curated.at(name)
+                raise InputError(f"{where}: is not the file that was written (SHA-256 differs). Run foxing verify.")
+            self._read_origins(plan, origin)
+        return origin
+
+    def _read_origins(self, plan: Path, origin: I64) -> None:
+        places = self.record.places
         edges = np.cumsum([0, *(shard.rows for shard in self.manifest.inputs)]).tolist()
         for (at, shard), start in zip(self.members, self.starts.tolist(), strict=False):
             cursor = PlanCursor(plan, edges[at], ["rank", "copies"])
@@ -236,9 +249,8 @@ class _Series:
             there = np.flatnonzero(as_numbers(table.column("copies")))
             rank = as_numbers(table.column("rank"))[there]
             if len(rank) and not 0 <= rank.min() <= rank.max() < len(origin):
-                raise InputError(f"{plan}: places rows beyond the output. Run foxing verify.")
+                raise InputError(f"{plan.name}: places rows beyond the output. Run foxing verify.")
             origin[places.final(rank)] = start + there
-        return origin
 
     def _dropped(self) -> Iterator[tuple[pa.RecordBatch, I64]]:
         """Dropped rows, with their position among the rows of the series."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,18 +12,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit.corpus import Shard, open_shard
+from audit.folders import Folder
 from audit.rows import locate
+from audit.storage import is_remote
 from curricula.edits_check import Edits
+from curricula.form_files import MASK
 from curricula.manifest import (
     Manifest,
     SeriesRecord,
     accounting,
     decode_schema,
-    inside,
     modular_sum,
     same_schema,
 )
-from curricula.manifest_reader import read_manifest
+from curricula.manifest_reader import curated_at, read_manifest
 from curricula.part_files import Receipt, sha256
 from curricula.row_hash import hash_rows, place, total
 from curricula.stored import compacted, recast
@@ -42,6 +45,7 @@ class Verification:
         rows: rows read from them.
         inputs: inputs that were read.
         absent: inputs that are no longer where they were: their rows were checked against recorded sums only.
+        remote: inputs at URLs, which were not asked for: the same holds.
     """
 
     manifest: Manifest
@@ -50,6 +54,7 @@ class Verification:
     rows: int = 0
     inputs: int = 0
     absent: list[str] = field(default_factory=list)
+    remote: list[str] = field(default_factory=list)
 
     @property
     def can_undo(self) -> bool:
@@ -62,63 +67,78 @@ class Verification:
         return 1 if self.problems else 0
 
 
-def verify(path: Path, *, corpus: str | None = None, advance: Callable[[int], None] = lambda _: None) -> Verification:
+def verify(
+    path: Path | str,
+    *,
+    corpus: str | None = None,
+    remote: bool = False,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Verification:
     """Check the output of a curate against its manifest, and the inputs where they still are.
 
     Args:
-        path: the manifest or the folder that it is in.
+        path: path or URL of the manifest, or of the folder that it is in. From a store each file is fetched once, to
+            a temporary one.
         corpus: folder that the inputs were moved to.
+        remote: read inputs at URLs that the manifest names, which may be anyone's; they are left alone otherwise.
         advance: called with bytes of files done.
 
     Raises:
         InputError: the manifest cannot be read.
     """
     found = Verification(read_manifest(path))
-    out = path if path.is_dir() else path.parent
+    out, _ = curated_at(path)
     found.problems += [f"manifest: {problem}" for problem in accounting(found.manifest)]
     _check_strangers(found, out)
-    _check_plan(found, out)
-    for series in found.manifest.series:
+    with _plan_of(found, out) as plan:
+        edited = [_edits_of(found, plan, series) for series in found.manifest.series]
+    for series, edits in zip(found.manifest.series, edited, strict=True):
         schema = series.arrow_schema()
-        edits = _edits_of(found, out, series)
         for receipt in found.manifest.data:
             if receipt.series == series.name:
                 _check_file(found, out, receipt, schema, len(schema), edits)
                 advance(receipt.size_bytes)
         if edits is not None:
-            found.problems += edits.missing()
+            found.problems += edits.missing(
+                sum(shard.unedited for shard in found.manifest.inputs if shard.series == series.name)
+            )
         _check_dropped(found, out, series, advance)
+    for receipt in found.manifest.masks:
+        _check_mask(found, out, receipt)
     for at in range(len(found.manifest.inputs)):
-        _check_input(found, at, corpus)
+        _check_input(found, at, corpus, remote=remote)
         advance(found.manifest.inputs[at].size_bytes)
     return found
 
 
-def _check_strangers(found: Verification, out: Path) -> None:
+def _check_strangers(found: Verification, out: Folder) -> None:
     """A file beside ours would be read as training data; a name that leads out of the folder is never followed."""
-    known = {receipt.path for receipt in (*found.manifest.data, *found.manifest.dropped)}
-    for folder in ("data", "dropped"):
-        for file in sorted((out / folder).rglob("*")):
-            relative = file.relative_to(out).as_posix()
-            if not file.is_dir() and relative not in known:
-                found.problems.append(f"{relative}: is not in the manifest")
+    manifest = found.manifest
+    known = {receipt.path for receipt in (*manifest.data, *manifest.dropped, *manifest.masks)}
+    for folder in ("data", "dropped", "mask"):
+        found.problems += [f"{name}: is not in the manifest" for name in sorted(out.sizes(folder)) if name not in known]
 
 
-def _check_plan(found: Verification, out: Path) -> None:
+@contextmanager
+def _plan_of(found: Verification, out: Folder) -> Iterator[Path | None]:
+    """The plan, once its digest was checked; None where there is none to be read."""
     path = str(found.manifest.plan["path"])
-    file = inside(out, path)
-    if file is None:
+    if not out.holds(path):
         found.problems.append(f"{path}: leads out of {out} or is no name, and was not read")
-    elif not file.is_file():
+    elif out.size(path) is None:
         found.problems.append(f"{path}: is missing")
-    elif sha256(file) != found.manifest.plan["sha256"]:
-        found.problems.append(f"{path}: its SHA-256 is not the recorded one")
+    else:
+        with out.fetched(path) as file:
+            if sha256(file) != found.manifest.plan["sha256"]:
+                found.problems.append(f"{path}: its SHA-256 is not the recorded one")
+            yield file
+        return
+    yield None
 
 
-def _edits_of(found: Verification, out: Path, series: SeriesRecord) -> Edits | None:
+def _edits_of(found: Verification, plan: Path | None, series: SeriesRecord) -> Edits | None:
     """What was to be edited in a series, as the plan has it; None where nothing was."""
-    plan = inside(out, str(found.manifest.plan["path"]))
-    if not series.original or plan is None or not plan.is_file():
+    if not series.original or plan is None:
         return None
     shards = [shard.key for shard in found.manifest.inputs if shard.series == series.name]
     try:
@@ -129,23 +149,20 @@ def _edits_of(found: Verification, out: Path, series: SeriesRecord) -> Edits | N
 
 
 def _check_file(
-    found: Verification, out: Path, receipt: Receipt, schema: pa.Schema, hashed: int, edits: Edits | None = None
+    found: Verification, out: Folder, receipt: Receipt, schema: pa.Schema, hashed: int, edits: Edits | None = None
 ) -> pa.Table | None:
     """Digest, rows, schema, content and order of one file; in dropped/, also its shard column and row hashes."""
-    file = inside(out, receipt.path)
-    if file is None:
+    if not out.holds(receipt.path):
         found.problems.append(
             f"{receipt.path}: leads out of {out} or is no name, and was not read ({receipt.rows:,} rows)"
         )
         return None
-    if not file.is_file():
+    if out.size(receipt.path) is None:
         found.problems.append(f"{receipt.path}: is missing ({receipt.rows:,} rows)")
         return None
     found.files += 1
-    if sha256(file) != receipt.sha256:
-        found.problems.append(f"{receipt.path}: its SHA-256 is not the recorded one")
     try:
-        with pq.ParquetFile(file, pre_buffer=False) as opened:
+        with out.fetched(receipt.path) as file, _digested(found, receipt, file) as opened:
             stored = pa.schema(list(opened.schema_arrow)[:hashed], metadata=opened.schema_arrow.metadata)
             if not same_schema(stored, schema):
                 found.problems.append(f"{receipt.path}: its schema or metadata is not that of the inputs")
@@ -154,9 +171,15 @@ def _check_file(
                 found.problems.append(f"{receipt.path}: has no column {edits.name!r}, or others besides")
                 return None
             return _check_rows(found, receipt, opened.iter_batches(batch_size=4096), hashed, edits)
-    except (pa.ArrowException, OSError) as error:
+    except (FoxingError, pa.ArrowException, OSError) as error:
         found.problems.append(f"{receipt.path}: cannot be read ({str(error).splitlines()[0]})")
         return None
+
+
+def _digested(found: Verification, receipt: Receipt, file: Path) -> pq.ParquetFile:
+    if sha256(file) != receipt.sha256:
+        found.problems.append(f"{receipt.path}: its SHA-256 is not the recorded one")
+    return pq.ParquetFile(file, pre_buffer=False)
 
 
 def _check_rows(
@@ -193,7 +216,7 @@ def _per_shard(origins: list[pa.RecordBatch]) -> pa.Table:
     return table.group_by("shard").aggregate([("hash", "sum"), ("hash", "count")])
 
 
-def _check_dropped(found: Verification, out: Path, series: SeriesRecord, advance: Callable[[int], None]) -> None:
+def _check_dropped(found: Verification, out: Folder, series: SeriesRecord, advance: Callable[[int], None]) -> None:
     schema = series.arrow_schema()
     sums: dict[str, tuple[int, int]] = {}
     whole = True
@@ -213,9 +236,26 @@ def _check_dropped(found: Verification, out: Path, series: SeriesRecord, advance
             found.problems.append(f"dropped/: rows of {shard.key} are not the {shard.dropped:,} recorded ones")
 
 
-def _check_input(found: Verification, at: int, corpus: str | None) -> None:
+def _check_mask(found: Verification, out: Folder, receipt: Receipt) -> None:
+    """A file of forms must be the one that was written, with a row for each of the file that it is of."""
+    beside = [data.rows for data in found.manifest.data if data.path == f"data{receipt.path.removeprefix(MASK)}"]
+    if beside != [receipt.rows]:
+        found.problems.append(f"{receipt.path}: is beside no file of data/ with {receipt.rows:,} rows")
+    elif not out.holds(receipt.path) or out.size(receipt.path) is None:
+        found.problems.append(f"{receipt.path}: is missing ({receipt.rows:,} rows)")
+    else:
+        found.files += 1
+        with out.fetched(receipt.path) as file:
+            if sha256(file) != receipt.sha256:
+                found.problems.append(f"{receipt.path}: its SHA-256 is not the recorded one")
+
+
+def _check_input(found: Verification, at: int, corpus: str | None, *, remote: bool) -> None:
     """An input that is still there must be the one that was read, and its rows those that the manifest sums."""
     record = found.manifest.inputs[at]
+    if corpus is None and not remote and is_remote(record.uri):
+        found.remote.append(record.key)
+        return
     try:
         where = locate(record.uri, record.key, corpus=corpus)
     except (OSError, ValueError):  # a name that no file can have

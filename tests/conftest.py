@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from tests.stores import S3Server
 
 # The first example may compile a kernel, and machines are shared: no example has a deadline.
 hypothesis.settings.register_profile("foxing", deadline=None)
@@ -56,3 +60,24 @@ def reference_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"reference data is absent: {folder}. Set FOXING_DATA to run this test.")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server on the loopback; tests that need it are skipped, saying so, where moto or s3fs is absent."""
+    for name in ("moto.server", "s3fs"):
+        pytest.importorskip(name, reason=f"{name} is not installed: pip install 'foxing[test]'")
+    from tests.stores import S3Server
+
+    server = S3Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """That server with an empty bucket, which clients of this process and its children find."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    s3_server.reset()
+    return s3_server

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import importlib
+import signal
 import sys
 
 import click
@@ -18,9 +19,11 @@ _COLLECT_AFTER = 200_000
 COMMANDS = {
     "scan": ("audit.cli.scan", "Measure a corpus and write findings."),
     "check": ("audit.cli.check", "Judge findings or files against budgets, and exit 0, 1 or 2."),
+    "report": ("curricula.cli.report", "Write one page about a scan: HTML, JSON, Markdown or a dataset card."),
     "findings": ("audit.cli.findings", "Write findings and decisions out, one line a corpus row."),
     "review": ("audit.cli.review", "Show the worst duplicates or leaked passages side by side."),
     "compare": ("audit.cli.compare", "Compare two audits: what changed, and whether it is chance."),
+    "ledger": ("audit.cli.ledger", "Keep audits over time, and say whether they drift."),
     "explain": ("audit.cli.explain", "Say what moved a score, or what sets flagged rows apart."),
     "calibrate": ("audit.cli.calibrate", "Make a human reference of text that you know people wrote."),
     "probe": ("audit.cli.probe", "Say what a model knows of the facts in a corpus (SliCK)."),
@@ -37,6 +40,7 @@ COMMANDS = {
     "rule": ("audit.cli.rule", "List the rules, or explain one."),
     "signals": ("audit.cli.signals", "List the signals, or explain one."),
     "config": ("audit.cli.config", "Show or check the settings in force."),
+    "doctor": ("audit.cli.doctor", "Say what foxing runs on, and what is in its way."),
 }
 
 
@@ -75,6 +79,7 @@ def main() -> None:
     # What a command imports lives as long as it does: looking through it for garbage again and again is a tenth of the
     # time of a small scan.
     gc.set_threshold(_COLLECT_AFTER)
+    _refuse_names()
     try:
         foxing(standalone_mode=False)
     except FoxingError as error:
@@ -85,6 +90,7 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # once more, and the process ends at once
         _fail("interrupted. Run the same command again to go on.", 130)
     except OSError as error:
         if error.errno == errno.EPIPE or "Broken pipe" in str(error):
@@ -97,6 +103,16 @@ def main() -> None:
     finally:
         # What is left lives until the process ends, which is now: looking through it once more takes 0.2 s.
         gc.freeze()
+
+
+def _refuse_names() -> None:
+    """Names are written to files of UTF-8, and must lead back to where they came from."""
+    for word in sys.argv[1:]:
+        try:
+            word.encode("utf-8")
+        except UnicodeEncodeError:
+            shown = word.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            _fail(f"{shown}: is not valid UTF-8. Rename the file or folder.", 2)
 
 
 def _fail(message: str, code: int) -> None:

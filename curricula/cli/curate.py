@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common, printable
+from audit.cli.options import CONTEXT, Session, common, executor_options, placed, printable
 from curricula.cli.curate_options import Asked, Mode, asking, request_of
 
 if TYPE_CHECKING:
+    from audit.execute import Executor
     from audit.findings import Findings
     from audit.rules import Rule
     from curricula.curate import Curated
@@ -28,18 +30,35 @@ Examples:
 
 @click.command("curate", context_settings=CONTEXT, epilog=EXAMPLES)
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("-o", "--output", "out", metavar="OUT", help="Folder for data/, dropped/ and the manifest.")
+@click.option("-o", "--output", "out", metavar="OUT", help="Folder or URL for data/, dropped/ and the manifest.")
+@click.option(
+    "--workers", type=click.IntRange(0), help="Processes that read and write rows (1); of Ray, actors (one a core)."
+)
+@executor_options
 @asking
 @common
-def command(session: Session, asked: Asked, mode: Mode, /, directory: Path, out: str | None) -> None:
+def command(
+    session: Session,
+    asked: Asked,
+    mode: Mode,
+    /,
+    directory: Path,
+    out: str | None,
+    workers: int | None,
+    executor: str | None,
+    ray_address: str | None,
+) -> None:
     """Write the rows of the corpus that findings in DIR are about, ordered and filtered, and account for each.
 
     Kept rows go to OUT/data, dropped ones with rules and scores to OUT/dropped; every column, type, metadata entry and
     byte stays as it was. OUT/manifest.json is written last. A killed run goes on where it was.
     """
+    from audit.execute import executor_for
     from audit.rules import rules_from
 
     mode.refuse(out)
+    where = placed(session.config, executor, ray_address).scan
+    count = workers if workers is not None else int(where.executor == "local")
     findings = session.findings(directory)
     rules = rules_from(session.config.rules)
     request = request_of(session, findings.seed, asked)
@@ -49,15 +68,19 @@ def command(session: Session, asked: Asked, mode: Mode, /, directory: Path, out:
         _check(session, findings, rules, request, diff=mode.diff)
     else:
         assert out
-        _write(session, findings, rules, request, out, fresh=mode.fresh)
+        spread = executor_for(count, where.executor, ray_address=where.ray_address)
+        _write(session, findings, rules, request, out, mode, spread)
 
 
 def _show(session: Session, findings: Findings, rules: Sequence[Rule], request: Request, *, form: str) -> None:
     from curricula.cli.preview_text import preview_json, preview_table
+    from curricula.cost import predict
     from curricula.foresee import preview
 
+    began = time.perf_counter()
     foreseen = preview(findings, rules, request)
-    session.result(preview_json(foreseen) if form == "json" else preview_table(foreseen))
+    cost = predict(findings, request, foreseen, deciding_s=time.perf_counter() - began)
+    session.result(preview_json(foreseen, cost) if form == "json" else preview_table(foreseen, cost))
     _refuse(session, foreseen.refusal)
 
 
@@ -86,7 +109,13 @@ def _refuse(session: Session, refusal: str | None) -> None:
 
 
 def _write(
-    session: Session, findings: Findings, rules: Sequence[Rule], request: Request, out: str, *, fresh: bool
+    session: Session,
+    findings: Findings,
+    rules: Sequence[Rule],
+    request: Request,
+    out: str,
+    mode: Mode,
+    executor: Executor,
 ) -> None:
     from curricula.curate import curate
 
@@ -96,10 +125,17 @@ def _write(
             bar.label = phase
             bar.update(done / max(1.0, total) * findings.rows, findings.rows)
 
-        made = curate(findings, rules, out, request, fresh=fresh, on_progress=show)
+        made = curate(
+            findings, rules, out, request, fresh=mode.fresh, work=mode.work, on_progress=show, executor=executor
+        )
     for series in made.manifest.series:
         for change in series.changes:
             session.warn(printable(f"{change}, because Parquet has no such type; no value changed"))
+    if unedited := made.manifest.totals()["unedited"]:
+        named = ", ".join(f"{shard.key} {shard.unedited:,}" for shard in made.manifest.inputs if shard.unedited)
+        session.warn(
+            printable(f"{unedited:,} answers were to be replaced and stay as they were read: none is text ({named})")
+        )
     session.result(_describe(made))
 
 
@@ -128,9 +164,11 @@ def _describe(made: Curated) -> str:
         lines.append(
             f"answers replaced: {totals['edited']:,} rows; what stood there is kept in the last column ({columns})"
         )
+    if totals["unedited"]:
+        lines.append(f"answers that could not be replaced: {totals['unedited']:,} rows, left as they were read")
     lines += unanswered_text(made.foreseen)
     size = sum(receipt.size_bytes for receipt in manifest.data) / 1e6
-    data = made.path.parent / "data"
+    data = f"{made.path.rpartition('/')[0]}/data"
     written, dropped = _files(len(manifest.data)), _files(len(manifest.dropped))
     lines.append(f"{data}: {written}, {size:,.1f} MB; dropped rows: {dropped}")
     if len(manifest.series) > 1:

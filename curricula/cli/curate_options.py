@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 import click
@@ -31,7 +32,7 @@ class Asked:
     curriculum: str | None
     settings: tuple[str, ...]
     drop: str | None
-    allow_loss: float | None
+    allow_loss: tuple[str, ...]
     min_rows: str | None
     min_tokens: str | None
     rows: str | None
@@ -62,7 +63,10 @@ _OPTIONS = (
     ),
     click.option("--drop", help="Rules, or beginnings of their ids, whose rows go to dropped/: FX101,FX2."),
     click.option(
-        "--allow-loss", type=click.FloatRange(0, 1), help="Largest share of rows a source may lose (default 0.5)."
+        "--allow-loss",
+        multiple=True,
+        metavar="[SOURCE=]SHARE",
+        help="Largest share of rows any source may lose (default 0.5), or some; may be given again.",
     ),
     click.option("--min-rows", metavar="N", help="Write nothing if fewer rows would be left."),
     click.option("--min-tokens", metavar="N", help="Write nothing if fewer tokens would be left."),
@@ -96,6 +100,12 @@ _OPTIONS = (
 
 
 _MODES = (
+    click.option(
+        "--work",
+        metavar="FOLDER",
+        type=click.Path(path_type=Path),
+        help="Where unfinished rows lie while OUT is a URL (default: the user's cache).",
+    ),
     click.option("--fresh", is_flag=True, help="Throw away what an earlier curate left in the folder."),
     click.option("--dry-run", is_flag=True, help="Show per source what would happen; write nothing."),
     click.option(
@@ -112,6 +122,7 @@ _MODES = (
 class Mode:
     """What is to be done besides writing, or instead."""
 
+    work: Path | None
     fresh: bool
     dry_run: bool
     form: str | None
@@ -153,14 +164,17 @@ def request_of(session: Session, seed: int, asked: Asked) -> Request:
     from curricula.budgets import parse_amount
     from curricula.composing import overridden
     from curricula.foresee import Request
+    from curricula.guards import parse_losses
     from curricula.sections import Shape
 
     config = session.config.curate
+    every, some = parse_losses(asked.allow_loss)
     curricula = _names(asked.curriculum, config.curriculum)
     return Request(
         curriculum=curricula,
         drop=_names(asked.drop, config.drop),
-        allow_loss=config.allow_loss if asked.allow_loss is None else asked.allow_loss,
+        allow_loss=config.allow_loss if every is None else every,
+        allow_loss_of={**config.allow_loss_of, **some},
         min_rows=config.min_rows if asked.min_rows is None else parse_amount(asked.min_rows),
         min_tokens=config.min_tokens if asked.min_tokens is None else parse_amount(asked.min_tokens),
         seed=seed if asked.seed is None else asked.seed,

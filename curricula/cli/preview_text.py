@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from audit.cli.options import printable
 
 if TYPE_CHECKING:
+    from curricula.cost import Cost
     from curricula.foresee import Preview
     from curricula.tally import Counts, Measures
 
@@ -18,6 +19,7 @@ __all__ = ["preview_json", "preview_table", "report_text", "unanswered_text"]
 
 FORMAT, VERSION = "foxing-preview", 1
 _ARROW = "->"
+_UNSAID = ("name", "excused")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ _COLUMNS = (
 )
 
 
-def preview_table(foreseen: Preview) -> str:
+def preview_table(foreseen: Preview, cost: Cost | None) -> str:
     """What would happen, a line a source and the total, in aligned columns, and what the columns mean."""
     total = foreseen.tally.total
     every = (*foreseen.tally.sources, total)
@@ -74,7 +76,7 @@ def preview_table(foreseen: Preview) -> str:
     cells += [[f"{counts.dropped[reason]:,}" for counts in every] for reason in reasons]
     lines = _aligned(heads, cells)
     rule = "-" * max(len(line) for line in lines)
-    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], *_notes(foreseen, columns, reasons)])
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], *_notes(foreseen, columns, reasons, cost)])
 
 
 def _aligned(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
@@ -90,7 +92,7 @@ def _aligned(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _notes(foreseen: Preview, columns: Iterable[_Column], reasons: Sequence[str]) -> list[str]:
+def _notes(foreseen: Preview, columns: Iterable[_Column], reasons: Sequence[str], cost: Cost | None) -> list[str]:
     titles = [column.title for column in columns]
     names = ",".join(curriculum.name for curriculum in foreseen.curricula)
     lines = [f"curriculum: {names}{'; the order of the corpus' if foreseen.in_order else ''}"]
@@ -109,9 +111,19 @@ def _notes(foreseen: Preview, columns: Iterable[_Column], reasons: Sequence[str]
         lines.append("exempt: rows on the allow-list; spared: those that an FX1 rule would have dropped")
     lines += [f"{name}: {report_text(report)}" for name, report in foreseen.reports.items() if report]
     lines += unanswered_text(foreseen)
-    if foreseen.held_out is not None:
-        lines.append(f"validation: {foreseen.held_out:,} rows held out, near duplicates together")
+    if foreseen.parts:
+        together = "; held out: near duplicates together" if foreseen.held_out is not None else ""
+        lines.append(", ".join(f"{name}: {rows:,} rows" for name, rows in foreseen.parts.items()) + together)
+    lines.append("cost: not predicted, for inputs are not where they were" if cost is None else _cost_text(cost))
     return [*(printable(line) for line in lines), "nothing was written"]
+
+
+def _cost_text(cost: Cost) -> str:
+    read, data, dropped = (size / 1e6 for size in (cost.read_bytes, cost.data_bytes, cost.dropped_bytes))
+    return (
+        f"cost: {read:,.1f} MB stored, about {data:,.1f} MB written to data/ and {dropped:,.1f} MB to dropped/; "
+        f"about {max(1.0, cost.seconds):,.0f} s on this machine, by {cost.tried_rows:,} rows that were tried"
+    )
 
 
 def report_text(report: Mapping[str, float]) -> str:
@@ -129,7 +141,7 @@ def unanswered_text(foreseen: Preview) -> list[str]:
     return [f"{editing}: {rows} of plain text left as they were read, for they have no answer to replace"]
 
 
-def preview_json(foreseen: Preview) -> str:
+def preview_json(foreseen: Preview, cost: Cost | None) -> str:
     """What would happen as one JSON object, see docs/json.md."""
     body = {
         "format": FORMAT,
@@ -140,8 +152,10 @@ def preview_json(foreseen: Preview) -> str:
         "in_order": foreseen.in_order,
         "reports": foreseen.reports,
         "held_out": foreseen.held_out,
+        "parts": dict(foreseen.parts),
         "without_answers": foreseen.without_answers,
         "refusal": foreseen.refusal,
+        "cost": None if cost is None else dataclasses.asdict(cost),
         "total": _counts(foreseen.tally.total),
         "sources": {counts.name: _counts(counts) for counts in foreseen.tally.sources},
     }
@@ -149,7 +163,7 @@ def preview_json(foreseen: Preview) -> str:
 
 
 def _counts(counts: Counts) -> dict[str, object]:
-    fields = {name: value for name, value in dataclasses.asdict(counts).items() if name != "name"}
+    fields = {name: value for name, value in dataclasses.asdict(counts).items() if name not in _UNSAID}
     for when in ("before", "after"):
         fields[when]["flagged_share"] = getattr(counts, when).flagged_share
     return {**fields, "lost_share": counts.lost_share}

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from audit.cli.options import CONTEXT, Session, common, printable
 
 
 @click.command("undo", context_settings=CONTEXT)
-@click.argument("manifest", type=click.Path(path_type=Path))
+@click.argument("manifest")
 @click.option("-o", "--output", "out", metavar="DIR", required=True, help="New folder for the rebuilt files.")
 @common
-def command(session: Session, /, manifest: Path, out: str) -> None:
-    """Rebuild from the output of MANIFEST (the file, or its folder) the files that foxing curate read, as Parquet.
+def command(session: Session, /, manifest: str, out: str) -> None:
+    """Rebuild the files that foxing curate read, as Parquet.
+
+    MANIFEST is the manifest that it wrote, its folder, or the URL of either.
 
     Rows come from data/, dropped/ and the column of replaced answers. Each file must have the rows and the content that
     the manifest recorded, else none is written. The inputs themselves are not needed.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,15 +13,23 @@ if TYPE_CHECKING:
 
 
 @click.command("verify", context_settings=CONTEXT)
-@click.argument("manifest", type=click.Path(path_type=Path))
+@click.argument("manifests", metavar="MANIFEST...", nargs=-1, required=True)
 @click.option("--corpus", metavar="ROOT", help="Folder that the inputs were moved to.")
+@click.option("--remote", is_flag=True, help="Read inputs at URLs that the manifest names, with your credentials.")
 @common
-def command(session: Session, /, manifest: Path, corpus: str | None) -> None:
-    """Check that the output of MANIFEST (the file, or its folder) holds every input row, unchanged and in order.
+def command(session: Session, /, manifests: tuple[str, ...], corpus: str | None, remote: bool) -> None:
+    """Check that an output holds every input row, unchanged and in order.
+
+    MANIFEST is the manifest of a foxing curate, its folder, or the URL of either; several are checked one by one.
 
     Files are recounted and digested again; inputs are read again where they still are. Exit 0: all matches. 1: a
     mismatch, each named. 2: the manifest cannot be read.
     """
+    raise SystemExit(max(_verified(session, manifest, corpus, remote) for manifest in manifests))
+
+
+def _verified(session: Session, manifest: str, corpus: str | None, remote: bool) -> int:
+    """Check one output, say what was found, and return the exit code that it asks for."""
     from curricula.verify import verify
 
     done = 0
@@ -35,12 +42,12 @@ def command(session: Session, /, manifest: Path, corpus: str | None) -> None:
             bar.update(done / 1e6, max(total, done) / 1e6)
 
         total = _total_bytes(manifest)
-        found = verify(manifest, corpus=corpus, advance=advance)
+        found = verify(manifest, corpus=corpus, remote=remote, advance=advance)
     session.result(_describe(found))
-    raise SystemExit(found.return_code)
+    return found.return_code
 
 
-def _total_bytes(path: Path) -> int:
+def _total_bytes(path: str) -> int:
     from curricula.manifest_reader import read_manifest
 
     manifest = read_manifest(path)
@@ -58,6 +65,12 @@ def _describe(found: Verification) -> str:
         lines.append(
             f"inputs no longer there: {len(found.absent):,} ({named}); "
             "their rows were checked against recorded sums only"
+        )
+    if found.remote:
+        named = ", ".join(found.remote[:3]) + (" ..." if len(found.remote) > 3 else "")
+        lines.append(
+            f"inputs at URLs that were not read: {len(found.remote):,} ({named}); "
+            "their rows were checked against recorded sums only. Read them with --remote"
         )
     if found.problems:
         number = "1 mismatch" if len(found.problems) == 1 else f"{len(found.problems):,} mismatches"

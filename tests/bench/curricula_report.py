@@ -1,4 +1,4 @@
-"""`python -m tests.bench.curricula_report`: the figures of the curricula bench as the tables of docs/curricula.md."""
+"""`python -m tests.bench.curricula_report`: the figures of the curricula benches as the tables of docs/curricula.md."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "curricula.md"
 Result = Mapping[str, Any]  # as tests.bench.curricula makes it
 
 
-def newest() -> Result | None:
-    """The newest result; None where there is none."""
-    found = sorted(RESULTS.glob("curricula-*.json"))
+def newest(bench: str = "curricula") -> Result | None:
+    """The newest result of a bench, `curricula` or `known-facts`; None where there is none."""
+    found = sorted(RESULTS.glob(f"{bench}-*.json"))
     return json.loads(found[-1].read_text("utf-8")) if found else None
 
 
@@ -27,6 +27,7 @@ def tables(result: Result) -> dict[str, str]:
         "curricula-importance": _importance(result["detection"]),
         "curricula-translation": _translation(result["translation"]),
         "curricula-diversity": _diversity(result["mixing"]),
+        **({} if (known := newest("known-facts")) is None else {"curricula-knowledge": _knowledge(known)}),
     }
 
 
@@ -104,6 +105,27 @@ def _diversity(found: Result) -> str:
     ]
     sizes = "; ".join(f"{name}: {one['rows']:,} rows of {one['sources']} sources" for name, one in found.items())
     said = f"Different word 3-grams for each 3-gram, exactly counted, in the first part of all 3-grams.\n{sizes}.\n\n"
+    return said + markdown_table([head, *rows])
+
+
+def _knowledge(found: Result) -> str:
+    places = ["known in first half", "known in last tenth", "unknown in first half", "unknown in last tenth"]
+    head = ["order", "rows", "answers replaced", *places, "unknown in all"]
+    rows = [
+        [
+            name,
+            f"{one['rows']:,}",
+            f"{one['replaced']:,}",
+            *(_share(one[place]) for place in (*places, "unknown in all")),
+        ]
+        for name, one in found["orders"].items()
+    ]
+    counts = ", ".join(f"{count:,} {name}" for name, count in sorted(found["categories"].items()))
+    said = (
+        f"{found['questions']:,} questions of {found['relations']} relations, probed with {found['model']}: {counts}.\n"
+        "Known are HighlyKnown and MaybeKnown facts; unknown ones count where their own answer would be learnt. The\n"
+        "first row is the corpus as it was. Read from the files that were written, with 95 % intervals.\n\n"
+    )
     return said + markdown_table([head, *rows])
 
 

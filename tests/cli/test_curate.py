@@ -104,6 +104,46 @@ def test_rows_without_an_answer_to_replace_are_told_by_each_way_of_asking(foxing
     assert "plain text" not in foxing("curate", tmp_path / "audit", "--curriculum", "original", "--dry-run").out
 
 
+def test_sources_may_lose_what_flags_say_of_them_before_what_settings_say(
+    foxing: Run, tmp_path: Path, audit: Path
+) -> None:
+    asked = ["curate", audit, "--drop", "FX101", "--dry-run"]
+    refused = foxing(*asked, "--allow-loss", "0.5", "--allow-loss", "60=0.1")
+    assert refused.code == 2 and "60 33.3%" in refused.err and "--allow-loss 60=0.34" in refused.err
+    assert foxing(*asked, "--allow-loss", "0.1,60=0.34").code == 0
+    assert "no source matches 'web'" in foxing(*asked, "--allow-loss", "web=0.1").err
+    assert foxing(*asked, "--allow-loss", "1.5").code == 2
+    (tmp_path / "foxing.toml").write_text('[curate]\nallow_loss = 0.1\nallow_loss_of = { "6*" = 0.5 }\n')
+    given = [*asked, "--config", tmp_path / "foxing.toml"]
+    assert foxing(*given, settings=True).code == 0
+    assert foxing(*given, "--allow-loss", "60=0.2", settings=True).code == 2
+
+
+def test_rows_whose_answer_cannot_be_replaced_are_told(foxing: Run, tmp_path: Path) -> None:
+    table = edited.chats(40).to_pylist()
+    table[21]["messages"].append({"role": "assistant", "content": None})
+    edited.scanned(tmp_path, pa.Table.from_pylist(table))
+    asked = ["curate", tmp_path / "audit", "--curriculum", "original,correct-false"]
+    done = foxing(*asked, "-o", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert "warning: 1 answers were to be replaced and stay as they were read: none is text (a 1)" in done.err
+    assert "answers that could not be replaced: 1 rows, left as they were read" in done.out
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["totals"]["unedited"] == 1
+    assert foxing("verify", tmp_path / "out").code == 0
+    assert "stays: it has none that is text" in foxing(*asked, "--check", "--diff").out
+
+
+def test_dry_run_foresees_what_writing_would_cost(foxing: Run, tmp_path: Path, audit: Path) -> None:
+    said = foxing("curate", audit, "--dry-run").out
+    assert re.search(
+        r"^cost: \d+\.\d MB stored, about \d+\.\d MB written to data/ and 0\.0 MB to dropped/; about \d+ s", said, re.M
+    )
+    found = json.loads(foxing("curate", audit, "--dry-run", "--format", "json").out)
+    assert found["cost"]["dropped_bytes"] == 0 < found["cost"]["data_bytes"] and found["cost"]["tried_rows"] == 140
+    (tmp_path / "in").rename(tmp_path / "moved")
+    assert "cost: not predicted" in foxing("curate", audit, "--dry-run").out
+
+
 def test_budget_mix_and_shape_are_told_and_kept_in_the_manifest(foxing: Run, tmp_path: Path, audit: Path) -> None:
     asked = ["--mix", "60=0.25,80=0.75", "--rows", "80", "--staged", "4", "--shuffle-within", "10", "--shard-rows", "9"]
     done = foxing("curate", audit, "-o", tmp_path / "out", *asked)
@@ -111,7 +151,7 @@ def test_budget_mix_and_shape_are_told_and_kept_in_the_manifest(foxing: Run, tmp
     assert "dropped by mix: 60 rows" in done.out
     assert "stage-00: 20 rows, stage-01: 20 rows, stage-02: 20 rows, stage-03: 20 rows" in done.out
     record = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert record["version"] == 3
+    assert record["version"] == 4
     assert record["request"]["budget"] == {"rows": 80, "tokens": None, "mix": {"60": 0.25, "80": 0.75}}
     assert record["sections"] == {f"stage-{at:02d}": 20 for at in range(4)}
     assert {name: one["rows_out"] for name, one in record["sources"].items()} == {"60": 20, "80": 60}
@@ -152,7 +192,7 @@ def test_dry_run_of_a_refused_request_shows_the_table_and_exits_2(foxing: Run, a
     done = foxing("curate", audit, "--drop", "FX101", "--allow-loss", "0.1", "--dry-run")
     assert done.code == 2
     assert "total" in done.out
-    assert "--allow-loss 0.34" in done.err
+    assert "--allow-loss 60=0.34" in done.err
 
 
 @pytest.mark.parametrize(
@@ -195,14 +235,16 @@ def test_seed_and_curriculum_choose_the_order(foxing: Run, tmp_path: Path, audit
     assert one == again != two
 
 
-def test_remote_output_is_refused_and_makes_no_folder(
+def test_output_to_where_nothing_can_be_written_is_refused_and_makes_no_folder(
     foxing: Run, tmp_path: Path, audit: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    done = foxing("curate", audit, "-o", "s3://bucket/out")
+    done = foxing("curate", audit, "-o", "https://example.org/out")
     assert done.code == 2
-    assert "s3://bucket/out: output must be a local folder" in done.err
+    assert "https://example.org/out: cannot be written to" in done.err
+    done = foxing("curate", audit, "-o", tmp_path / "out", "--work", tmp_path / "work")
+    assert done.code == 2 and "--work" in done.err
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -270,4 +312,4 @@ def test_split_keeps_near_duplicates_together(foxing: Run, tmp_path: Path) -> No
     assert 0 < len(sides["validation"]) < 90
     assert f"train: {len(sides['train'])} rows, validation: {len(sides['validation'])} rows" in done.out
     twice = foxing("curate", tmp_path / "audit", "--split", "0.2", "--curriculum", "shuffled", "--dry-run")
-    assert f"validation: {len(sides['validation'])} rows held out" in twice.out
+    assert f"validation: {len(sides['validation'])} rows; held out" in twice.out

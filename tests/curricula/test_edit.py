@@ -153,6 +153,18 @@ def test_a_row_without_an_answer_is_refused_by_place() -> None:
         Editor(batch.schema, ANSWER).edited(batch, np.array([0, 1]), pa.array(["x", "y"]))
 
 
+@pytest.mark.parametrize("kind", TEXTS, ids=str)
+def test_rows_without_an_answer_are_left_when_edits_are_applied(kind: pa.DataType) -> None:
+    batch = table(kind, ["a", None, "b"])
+    editor = Editor(batch.schema, ANSWER)
+    edited, originals = editor.applied(batch, pa.array(["x", "y", None], pa.large_string()))
+    assert originals.is_valid().to_pylist() == [True, False, False]
+    assert editor.texts(edited).to_pylist() == ["x", None, "b"]
+    edited, originals = Editor(chats().schema, CHAT).applied(chats(), pa.array(["x"] * 6, pa.large_string()))
+    assert originals.to_pylist() == ["A", None, "last\n", None, None, None]
+    assert hash_rows(edited).tolist()[3:] == hash_rows(chats()).tolist()[3:]
+
+
 def test_a_full_dictionary_is_refused() -> None:
     batch = table(pa.dictionary(pa.int8(), pa.string()), [str(i) for i in range(128)])
     editor = Editor(batch.schema, ANSWER)

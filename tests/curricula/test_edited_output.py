@@ -16,9 +16,11 @@ from audit.findings import Findings
 from audit.rules import Rule
 from audit.scan import scan
 from curricula.budgets import Budget
+from curricula.changes import changes
 from curricula.cli.preview_text import unanswered_text
 from curricula.curate import Request, curate, preview
 from curricula.manifest_reader import read_manifest
+from curricula.undo import undo
 from curricula.verify import verify
 from detectors.errors import InputError
 from tests.corpora import write_parquet
@@ -162,9 +164,43 @@ def test_answers_that_cannot_be_edited_are_refused_by_the_name_of_their_file(tmp
 
 
 @pytest.mark.parametrize("order", ["original", "shuffled"])
-def test_row_whose_answer_cannot_be_replaced_is_named_by_its_place_in_its_file(tmp_path: Path, order: str) -> None:
-    rows = chats(40).to_pylist()
-    rows[21]["messages"].append({"role": "assistant", "content": None})  # wrong, and last of all nothing is said
-    with pytest.raises(InputError, match=r"a\.parquet: row 21: 'messages' has no answer to replace"):
-        made(tmp_path, pa.Table.from_pylist(rows), order, "correct-false")
-    assert not (tmp_path / "out" / "manifest.json").exists()
+@pytest.mark.parametrize("rows", ["chat", "json"])
+def test_rows_whose_answer_cannot_be_replaced_are_left_counted_and_come_back(
+    tmp_path: Path, order: str, rows: str
+) -> None:
+    table = chats(40).to_pylist()
+    table[21]["messages"].append({"role": "assistant", "content": None})  # wrong, and last of all nothing is said
+    table[27]["messages"].append({"role": "assistant", "content": None})
+    kind = pa.Table.from_pylist(table)
+    if rows == "json":
+        said = pa.array([json.dumps(row["messages"], indent=at == 21 or None) for at, row in enumerate(table)])
+        field = pa.field("messages", pa.string(), metadata={b"foxing": b"json"})
+        kind = kind.set_column(0, field, said)
+    found = made(tmp_path, kind, order, "correct-false")
+    manifest = read_manifest(tmp_path / "out")
+    assert (manifest.totals()["edited"], manifest.totals()["unedited"]) == (12, 2)
+    assert found.num_rows == 40 and found.column("foxing_original").null_count == 28
+    checked = verify(tmp_path / "out")
+    assert (checked.problems, checked.inputs) == ([], 1)
+    undo(tmp_path / "out", tmp_path / "back")
+    assert pq.read_table(tmp_path / "back" / "a.parquet").equals(pq.read_table(tmp_path / "in" / "a.parquet"))
+    lines = changes(Findings.open(tmp_path / "audit"), RULES, Request(curriculum=(order, "correct-false")), diff=True)
+    assert [line for line in lines[1] if "stays" in line] == [
+        f"@@ -{row} +{row} @@ answer (messages) stays: it has none that is text" for row in (22, 28)
+    ]
+
+
+def test_rows_that_are_said_to_have_no_answer_and_have_one_are_found(tmp_path: Path) -> None:
+    made(tmp_path, qa(20), "original", "correct-false")
+    stood = tampered(tmp_path, "answers", lambda old: [[said(0)], *old[1:]])
+    assert stood
+    again = tampered(tmp_path, "foxing_original", lambda old: [None, *old[1:]])
+    assert any("rows were edited, and not the" in problem for problem in again)
+
+
+def test_more_rows_without_an_answer_than_recorded_are_found(tmp_path: Path) -> None:
+    rows = qa(40).to_pylist()
+    made(tmp_path, pa.Table.from_pylist(rows, qa(1).schema), "original", "correct-false")
+    tampered(tmp_path, "answers", lambda old: [None, *old[1:]])
+    problems = tampered(tmp_path, "foxing_original", lambda old: [None, *old[1:]])
+    assert "data/: 1 rows have no answer to replace, 0 recorded" in problems

@@ -35,7 +35,7 @@ def tiny(name: str, seeds: tuple[int, ...] = (101, 102)) -> Experiment:
     return replace(experiment, declaration=declaration, recipe=RECIPES[name])
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", RECIPES)
 def test_an_experiment_measures_every_signature_and_keeps_its_seeds(name: str, tmp_path: Path) -> None:
     ran = run_experiment(tiny(name), tmp_path)
     record = json.loads((tmp_path / "result.json").read_text())
@@ -135,7 +135,7 @@ def test_pretraining_leaves_facts_of_every_kind_and_asks_for_more_hits_find_fewe
 
 def test_the_command_shows_effects_and_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = tiny("faco", (101,))
-    monkeypatch.setattr(Experiment, "of", classmethod(lambda cls, name, scale: small))
+    monkeypatch.setattr(Experiment, "of", classmethod(lambda cls, name, scale, source: small))
     result = CliRunner().invoke(foxing, ["experiment", "faco", "-o", str(tmp_path / "out")])
     assert result.exception is None, result.output
     assert "too few seeds for a verdict" in result.output

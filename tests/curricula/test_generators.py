@@ -84,6 +84,26 @@ def test_greedy_puts_the_varied_source_first_and_gains_over_taking_turns() -> No
     assert told["distinct_at_25"] > 1.5 and told["distinct_at_50"] > 1.2
 
 
+def test_samples_beyond_a_bound_are_thinned_and_the_order_stays_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources, frame = corpus()
+    kept: list[int] = []
+    cut = Blocks.of
+
+    def of(source: object, order: object, counts: object, samples: pa.Array, least: int) -> Blocks:
+        kept.append(len(samples.flatten()))
+        return cut(source, order, counts, samples, least)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Blocks, "of", of)
+    curriculum = MixGenerators(method="greedy", block=80)
+    whole = in_order(curriculum.rank(frame))
+    monkeypatch.setattr("curricula.generators._MOST_GRAMS", kept[0] // 3)
+    thin = in_order(curriculum.rank(frame))
+    assert kept[1] < kept[0] / 3 and sorted(thin) == sorted(whole) == list(range(180))
+    for found in (whole, thin):
+        assert sum(sources[row] == "varied" for row in found[:60]) >= 48
+    assert curriculum.report(frame)["distinct_at_25"] > 1.3
+
+
 def test_round_robin_takes_each_source_in_proportion() -> None:
     sources = ["a"] * 90 + ["b"] * 30
     found = in_order(MixGenerators().rank(decided(sources, dropped=range(10))))

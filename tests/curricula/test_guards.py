@@ -8,9 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from audit.config import AllowConfig
 from audit.findings import Findings
+from audit.rules import Rule
 from curricula.budgets import Budget
 from curricula.curate import Request, curate, preview
+from curricula.guards import parse_losses
 from curricula.sections import Shape
 from detectors.errors import ConfigError, OutputError
 from tests.corpora import texts, write_parquet
@@ -90,3 +93,51 @@ def test_tokens_are_counted_by_a_whole_number_that_was_measured(tmp_path: Path, 
         preview(findings, RULES, Request(count=count))
     by_bytes = preview(findings, RULES, Request(count="document.bytes")).tally.total
     assert by_bytes.before.tokens == 10 * 30
+
+
+def test_sources_may_lose_what_is_said_of_them_and_others_what_is_said_of_all(tmp_path: Path) -> None:
+    findings = scanned(tmp_path, 0.2, 0.4, 0.8)
+    request = Request(drop=("FX101",))
+    alone = str(preview(findings, RULES, request).refusal)
+    assert "1 source would lose more than 50% of rows: 2 80.0% (24 of 30 rows)" in alone
+    assert alone.endswith("or permit it with --allow-loss 2=0.80.")
+    assert preview(findings, RULES, replace(request, allow_loss_of={"2": 0.8})).refusal is None
+    assert preview(findings, RULES, replace(request, allow_loss_of={"[12]": 0.8})).refusal is None
+    strict = preview(findings, RULES, replace(request, allow_loss=0.1, allow_loss_of={"2": 0.9, "1": 0.3})).refusal
+    assert strict is not None
+    assert "2 sources would lose more than they may: 1 40.0% (12 of 30 rows, at most 30%); 0 20.0%" in strict
+    named_first = replace(request, allow_loss_of={"?": 0.1, "2": 0.9, "1": 0.9, "0": 0.9})
+    assert preview(findings, RULES, named_first).refusal is None, "a name goes before patterns"
+
+
+def test_what_sources_may_lose_is_what_one_rule_may_drop(tmp_path: Path) -> None:
+    """54 of 90 rows: more than half, and no more than 15 of the first source and all of the others."""
+    findings = scanned(tmp_path, 0.2, 0.7, 0.9)
+    request = Request(drop=("FX101",), allow_loss_of={"1": 1.0, "2": 1.0})
+    assert preview(findings, RULES, request).refusal is None
+    refused = preview(findings, RULES, replace(request, allow_loss_of={"1": 0.7}, allow_loss=0.2)).refusal
+    assert refused is not None and "would drop 54 of all 90 rows" in refused
+
+
+def test_a_limit_of_no_source_and_no_share_is_refused(tmp_path: Path) -> None:
+    findings = scanned(tmp_path, 0.2)
+    with pytest.raises(ConfigError, match="no source matches 'web'"):
+        preview(findings, RULES, Request(allow_loss_of={"web": 0.5}))
+    for wrong in ("2", "web=2", "=0.5", "web=", "web", "0.1,0.2", "a=1,a=1"):
+        with pytest.raises(ConfigError, match="--allow-loss"):
+            parse_losses([wrong])
+    assert parse_losses(["0.25", "web/*=0.5,a=b=1"]) == (0.25, {"web/*": 0.5, "a=b": 1.0})
+
+
+def test_rows_on_the_allow_list_count_for_the_rule_that_hits_them_only(tmp_path: Path) -> None:
+    """FX101 drops 60 % of the corpus; that FX102 would hit rows on the allow-list is no excuse for it."""
+    findings = scanned(tmp_path, 1.0, 0.2)
+    rules = (*RULES, Rule(id="FX102", name="residue", when="ai_text.margin < 0.5"))
+    request = Request(drop=("FX101", "FX102"), allow=AllowConfig(source=("1",)), allow_loss_of={"0": 1.0})
+    tally = preview(findings, rules, request).tally.total
+    assert (tally.hits["FX101"], tally.hits["FX102"], tally.spared) == (36, 24, 30)
+    assert tally.excused == {"FX101": 6, "FX102": 24}
+    assert preview(findings, rules, replace(request, allow_loss_of={})).refusal is not None
+    findings = scanned(tmp_path / "more", 1.0, 0.1, rows=30)
+    wide = Request(drop=("FX101", "FX102"), allow=AllowConfig(source=("1",)), allow_loss_of={"0": 1.0})
+    assert preview(findings, rules, wide).refusal is None, "30 of 60 rows, and the source may lose all"

@@ -21,6 +21,7 @@ from curricula.order import HumanFirst, Original, Shuffled
 from curricula.plan import PLAN_SCHEMA, Places, Plan, PlanCursor, Settled, build_plan
 from curricula.protocols import Curriculum
 from curricula.ranking import rank_rows
+from curricula.sections import Division
 from detectors.errors import FindingsError, PluginError
 
 
@@ -34,7 +35,7 @@ def planned(
     with closing(Spool()) as spool:
         spool.fill(parts, ["ai_text"])
         ranked = rank_rows(spool, ["FX101"], curricula)
-        settled = Settled(ranked, ranked.order(), None)
+        settled = Settled(ranked, ranked.order(), Division.whole(len(ranked.copies)))
         return build_plan(spool, settled, Places(shards, series), folder / "plan.parquet", folder / "work")
 
 

@@ -13,9 +13,13 @@ from curricula.sections import Section, Sections, Shape, cut, divide, even_break
 from detectors.errors import ConfigError
 
 
+def parts(train: int, validation: int) -> dict[str, int]:
+    return {"train": train, "validation": validation}
+
+
 @given(st.integers(0, 300), st.integers(0, 50), st.integers(2, 12))
 def test_row_i_of_n_lies_in_stage_i_times_stages_over_n(train: int, validation: int, stages: int) -> None:
-    sections = divide(train, validation, stages)
+    sections = divide(parts(train, validation), stages)
     assert [a.stop == b.start for a, b in itertools.pairwise(sections)] == [True] * (len(sections) - 1)
     assert sections[-1].stop == train + validation
     for section in sections:
@@ -25,9 +29,9 @@ def test_row_i_of_n_lies_in_stage_i_times_stages_over_n(train: int, validation: 
 
 
 def test_undivided_output_is_one_section_without_a_name() -> None:
-    assert divide(5, None, 0) == (Section("", 0, 5),)
-    assert divide(5, 0, 0) == (Section("train", 0, 5),)
-    assert divide(0, None, 10) == (Section("", 0, 0),)
+    assert divide({"": 5}, 0) == (Section("", 0, 5),)
+    assert divide({"train": 5, "validation": 0}, 0) == (Section("train", 0, 5),)
+    assert divide({"": 0}, 10) == (Section("", 0, 0),)
 
 
 BLOCKS = st.integers(0, 70)
@@ -36,7 +40,7 @@ BLOCKS = st.integers(0, 70)
 @settings(deadline=None)
 @given(st.integers(0, 200), st.integers(0, 60), BLOCKS, st.integers(0, 2**64 - 1))
 def test_shuffling_permutes_within_blocks_of_a_section(train: int, validation: int, block: int, seed: int) -> None:
-    sections = Sections(divide(train, validation, 0), block, seed)
+    sections = Sections(divide(parts(train, validation), 0), block, seed)
     positions = np.arange(train + validation)
     final = sections.final(positions)
     assert sorted(final.tolist()) == positions.tolist()
@@ -52,7 +56,7 @@ def test_shuffling_permutes_within_blocks_of_a_section(train: int, validation: i
 def test_shuffled_blocks_look_random() -> None:
     """Chi-square of where 8 positions of 4,000 blocks go, and of pairs that keep their order."""
     block, blocks = 8, 4000
-    sections = Sections(divide(block * blocks, None, 0), block, 3)
+    sections = Sections(divide({"": block * blocks}, 0), block, 3)
     places = sections.final(np.arange(block * blocks)).reshape(blocks, block) % block
     for place in range(block):
         found = np.bincount(places[:, place], minlength=block)
@@ -64,7 +68,7 @@ def test_shuffled_blocks_look_random() -> None:
 
 
 def test_another_seed_shuffles_otherwise() -> None:
-    one, two = (Sections(divide(500, None, 0), 100, seed).final(np.arange(500)).tolist() for seed in (1, 2))
+    one, two = (Sections(divide({"": 500}, 0), 100, seed).final(np.arange(500)).tolist() for seed in (1, 2))
     assert one != two
 
 
@@ -79,7 +83,7 @@ def test_another_seed_shuffles_otherwise() -> None:
 def test_files_cover_the_output_and_are_even(
     train: int, validation: int, stages: int, most: int, breaks: list[int]
 ) -> None:
-    sections = divide(train, validation, stages)
+    sections = divide(parts(train, validation), stages)
     spans = cut("data", sections, breaks, most) if train + validation else ()
     assert [span.start for span in spans] == [0, *(span.stop for span in spans)][: len(spans)]
     assert len({span.path for span in spans}) == len(spans)
@@ -98,7 +102,7 @@ def test_files_cover_the_output_and_are_even(
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=200), st.integers(1, 400))
 def test_files_even_in_bytes_differ_by_no_more_than_rows(sizes: list[int], most: int) -> None:
     lengths = np.array(sizes)
-    sections = divide(len(sizes), None, 0)
+    sections = divide({"": len(sizes)}, 0)
     edges = sorted({0, len(sizes), *even_breaks(sections, lengths, most)})
     files = [int(lengths[begin:end].sum()) for begin, end in itertools.pairwise(edges)]
     number = -(-int(lengths.sum()) // most)

@@ -53,3 +53,13 @@ def test_a_budget_on_a_shuffled_order_does_not_take_held_out_rows_first() -> Non
         found = held_out(spool, 0.1, 17)
         first = rank_rows(spool, [], [Shuffled(17)]).order()[: rows // 10]
     assert abs(found[first].mean() - 0.1) < 5 * (0.09 / len(first)) ** 0.5
+
+
+def test_rows_without_a_word_are_never_held_out() -> None:
+    words = [0 if at % 3 else 5 for at in range(600)]
+    with closing(spooled("x" * 600, tokens=words)) as spool:
+        found = held_out(spool, 0.5, 1)
+    assert not found[[at for at, number in enumerate(words) if not number]].any()
+    assert 60 < found.sum() < 140
+    with closing(spooled("x" * 600, tokens=[None] * 600)) as spool:
+        assert held_out(spool, 0.5, 1).sum() > 200, "where words were not counted, nothing is said of them"

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from detectors.errors import ConfigError, InputError
-from tests.detectors.tiny_models import need_torch, write_causal
+from tests.detectors.tiny_models import need_torch, write_causal, write_tokenizer
 
 need_torch()
 
@@ -22,7 +22,7 @@ import torch  # noqa: E402
 
 from curricula.checkpoints import latest  # noqa: E402
 from curricula.cli import foxing  # noqa: E402
-from curricula.encoding import Encoded, encoder_of, trained_tokenizer  # noqa: E402
+from curricula.encoding import Encoded, Piece, encoder_of, trained_tokenizer  # noqa: E402
 from curricula.evaluation import evaluate_items, read_items, trainable  # noqa: E402
 from curricula.generate import generate  # noqa: E402
 from curricula.isolation import refuse_mixing  # noqa: E402
@@ -338,3 +338,15 @@ def test_of_equally_likely_tokens_no_more_than_asked_for_are_drawn_from() -> Non
     draw = torch.Generator().manual_seed(0)
     logits = torch.ones(1, 9)
     assert len({int(next_tokens(logits, Sampling(top_k=2), draw)) for _ in range(60)}) == 2
+
+
+@pytest.mark.parametrize("puts", [True, False])
+def test_a_mark_of_beginning_is_put_in_front_where_the_tokenizer_does_so(tmp_path: Path, *, puts: bool) -> None:
+    from transformers import AutoTokenizer
+
+    write_tokenizer(tmp_path, marks=puts)
+    AutoTokenizer.from_pretrained(tmp_path, bos_token="[CLS]").save_pretrained(tmp_path)
+    encoder = encoder_of(tmp_path)
+    assert encoder.start == ((2,) if puts else ())
+    row = encoder.encode([Piece("the dog")])
+    assert row is not None and (row.ids[0] == 2) == puts and not (puts and row.learnt[0])
