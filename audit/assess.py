@@ -38,7 +38,10 @@ __all__ = [
     "Verdict",
     "assess",
     "calibration_digest",
+    "error_rates",
+    "flagging_rate",
     "judged_signature",
+    "shard_result",
 ]
 
 _MACHINE_WRITTEN = "FX101"
@@ -83,7 +86,7 @@ def assess(
         find(rules, rule_id)
     chosen = choose(rules, select, ignore)
     known = evidence or Evidence()
-    rate = next((found for rule in chosen if (found := _threshold(rule))), None)
+    rate = next((found for rule in chosen if (found := flagging_rate(rule))), None)
     pass_ = _Pass(chosen, top, known if rate else None, rate)
     for part in findings.parts():
         pass_.add(calibrated(part, known.tables))
@@ -157,7 +160,7 @@ class _Judge:
     def result(self, rule: Rule) -> Result:
         judged = _with_budget(rule, self.budgets)
         if not rule.when:
-            return self._shards(judged)
+            return shard_result(self.findings, judged)
         if not self.seen.applies.get(rule.id):
             return self._not_applicable(judged)
         return self._rows(judged)
@@ -174,7 +177,7 @@ class _Judge:
 
     def _rows(self, rule: Rule) -> Result:
         profiles = self.evidence.profiles
-        if profiles is not None and _threshold(rule) and self.seen.cells.total.scored:
+        if profiles is not None and flagging_rate(rule) and self.seen.cells.total.scored:
             return self._estimated(rule, prevalence(self.seen.cells, profiles, seed=self.findings.seed))
         tally = self.total.rules[rule.id]
         rates, known = self._rates(rule), known_flags(self.findings, rule)
@@ -262,7 +265,7 @@ class _Judge:
 
     def _rates(self, rule: Rule) -> ErrorRates | None:
         """The detector's errors at the rule's threshold; None for a rule whose counted share is judged."""
-        threshold = _threshold(rule)
+        threshold = flagging_rate(rule)
         return error_rates(self.evidence.tables or reference(), threshold) if threshold else None
 
     def _share(self, tally: Tally, rates: ErrorRates | None, draws: int = DRAWS) -> Estimate:
@@ -304,35 +307,33 @@ class _Judge:
             value = found.interval.high if self.strict else found.interval.low
         return Verdict.OVER if value > rule.budget else Verdict.WITHIN
 
-    def _shards(self, rule: Rule) -> Result:
-        cases = [
-            Case(failed.uri, None, None, {}, failed.message)
-            for failed in self.findings.failed
-            if failed.code == rule.id
-        ]
-        if rule.id == _SCHEMA:
-            cases += odd_types(self.findings.shards)
-        n, hits = len(self.findings.shards) + len(self.findings.failed), len({case.uri for case in cases})
-        share = hits / n if n else None
-        over = share is not None and share > rule.budget
-        return Result(
-            rule=rule,
-            verdict=Verdict.OVER if over else Verdict.WITHIN,
-            judged=Judged.SHARDS,
-            n=n,
-            hits=hits,
-            counted=share,
-            share=share,
-            interval=wilson(hits, n) if n else None,
-            corrected=False,
-            by_words=None,
-            reason=None,
-            sources=(),
-            worst=tuple(cases[:_WORST_SHARDS]),
-        )
-
     def _uris(self) -> dict[str, str]:
         return {shard.key: shard.uri for shard in self.findings.shards}
+
+
+def shard_result(findings: Findings, rule: Rule) -> Result:
+    """The result of a rule over shards: those that could not be read, or do not fit the others."""
+    cases = [Case(failed.uri, None, None, {}, failed.message) for failed in findings.failed if failed.code == rule.id]
+    if rule.id == _SCHEMA:
+        cases += odd_types(findings.shards)
+    n, hits = len(findings.shards) + len(findings.failed), len({case.uri for case in cases})
+    share = hits / n if n else None
+    over = share is not None and share > rule.budget
+    return Result(
+        rule=rule,
+        verdict=Verdict.OVER if over else Verdict.WITHIN,
+        judged=Judged.SHARDS,
+        n=n,
+        hits=hits,
+        counted=share,
+        share=share,
+        interval=wilson(hits, n) if n else None,
+        corrected=False,
+        by_words=None,
+        reason=None,
+        sources=(),
+        worst=tuple(cases[:_WORST_SHARDS]),
+    )
 
 
 def judged_signature(findings: Findings, rules: Sequence[Rule], tables: Calibration | None = None) -> str:
@@ -356,7 +357,7 @@ def error_rates(tables: Calibration, threshold: float) -> ErrorRates:
     )
 
 
-def _threshold(rule: Rule) -> float | None:
+def flagging_rate(rule: Rule) -> float | None:
     """The p-value at which the rule flags machine-written text; None for a rule whose counted share is judged."""
     found = _CORRECTABLE.fullmatch(rule.when) if rule.id == _MACHINE_WRITTEN else None
     return float(found[1]) if found is not None and 0 < float(found[1]) < 1 else None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from audit.rules import Rule
     from audit.worst import Case
 
-__all__ = ["Assessment", "Judged", "Result", "SourceShare", "Verdict"]
+__all__ = ["Assessment", "Baseline", "Judged", "Result", "Sample", "SourceShare", "Verdict"]
 
 
 class Verdict(Enum):
@@ -26,6 +26,8 @@ class Verdict(Enum):
     OVER = "over"
     NO_ESTIMATE = "no estimate"
     NOT_APPLICABLE = "not applicable"
+    UNDECIDED = "undecided"
+    KNOWN = "known"
 
 
 class Judged(Enum):
@@ -56,7 +58,8 @@ class Result:
 
     Attributes:
         rule: the rule, its budget as judged.
-        verdict: within or over budget; no estimate; or not applicable because its signal was not scanned.
+        verdict: within or over budget; no estimate; not applicable because its signal was not scanned; undecided
+            because a sample ended before its interval cleared the budget; or known, over budget as in the baseline.
         judged: what n counts.
         n: documents on which the rule is defined (not null), or shards.
         hits: of them hit.
@@ -90,6 +93,45 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """How a corpus was judged by a sample of it (`audit.sequential`).
+
+    The intervals of the results then hold together, at every moment at which the sample could have stopped, with a
+    chance of at least 1 - `error`. That covers which rows were drawn, not what the detector gets wrong.
+
+    Attributes:
+        units, of_units: runs of rows that were drawn; of how many.
+        rows, of_rows: the same in rows.
+        unit_rows: most rows of a unit.
+        error: chance that any interval, and so any verdict by it, is wrong because of which units were drawn.
+        seed: of the order of drawing.
+        ended: why it stopped, in words.
+    """
+
+    units: int
+    of_units: int
+    rows: int
+    of_rows: int
+    unit_rows: int
+    error: float
+    seed: int
+    ended: str
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """An older assessment against which this one was held.
+
+    Attributes:
+        signature: of the older one.
+        warnings: how the two were measured or judged otherwise, in words.
+    """
+
+    signature: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Assessment:
     """What findings mean under a set of rules.
 
@@ -104,6 +146,8 @@ class Assessment:
         signature: of findings and rules.
         profile: the lexical profile of the corpus; None where it was not asked for, or not sketched.
         form: the format profile; None where it was not asked for, or `format` was not measured.
+        sample: how the sample was drawn; None where every row was measured.
+        baseline: what it was held against; None where nothing was.
     """
 
     results: tuple[Result, ...]
@@ -116,6 +160,8 @@ class Assessment:
     signature: str
     profile: Profile | None = None
     form: FormatProfile | None = None
+    sample: Sample | None = None
+    baseline: Baseline | None = None
 
     @property
     def over(self) -> tuple[Result, ...]:
@@ -123,8 +169,16 @@ class Assessment:
         return tuple(result for result in self.results if result.verdict is Verdict.OVER)
 
     @property
+    def undecided(self) -> tuple[Result, ...]:
+        """Results of a sample that ended before their intervals cleared the budget."""
+        return tuple(result for result in self.results if result.verdict is Verdict.UNDECIDED)
+
+    @property
     def exit_code(self) -> int:
-        """0 within budget, 1 over budget, 2 when a shard could not be read or there is no row at all."""
+        """0 within budget, 1 over budget, 2 when a shard could not be read or there is no row at all.
+
+        Undecided counts like an FX101 whose interval reaches over the budget: `strict` alone fails on it.
+        """
         if self.failed or not self.total.rows:
             return 2
-        return 1 if self.over else 0
+        return 1 if self.over or (self.strict and self.undecided) else 0

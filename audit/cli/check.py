@@ -26,13 +26,15 @@ Examples:
   foxing check audit
   foxing check corpus/*.parquet --budget FX101=0.02 --format github
   foxing check audit --select FX1 --strict --statistics
+  foxing check 's3://bucket/web/*.parquet' --sample
+  foxing check audit --baseline last-week.json --format sarif --output-file foxing.sarif
 """
 
 
 @click.command("check", context_settings=CONTEXT, epilog=EXAMPLES)
 @click.argument("paths", nargs=-1, required=True)
 @click.option(
-    "--format", "format_name", default="text", show_default=True, help="text, json, github, or an installed one."
+    "--format", "format_name", default="text", show_default=True, help="text, json, github, sarif, or an installed one."
 )
 @click.option(
     "--output-file", type=click.Path(path_type=Path, dir_okay=False), help="Write there instead of to stdout."
@@ -42,7 +44,32 @@ Examples:
 )
 @click.option("--ignore", multiple=True, help="Leave out rules that begin so. Repeatable or comma-separated.")
 @click.option("--budget", multiple=True, metavar="ID=SHARE", help="Share tolerated, 0 to 1. Repeatable.")
-@click.option("--strict", is_flag=True, help="Judge FX101 by the upper end of its interval.")
+@click.option(
+    "--strict", is_flag=True, help="Judge FX101 by the upper end of its interval, and take undecided for over budget."
+)
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="OLD.json",
+    help="An earlier --format json: fail only on what is new or worse than there.",
+)
+@click.option(
+    "--sample", is_flag=True, help="Judge PATHS by a random sample that stops as soon as every budget is cleared."
+)
+@click.option(
+    "--max-rows",
+    type=click.IntRange(1),
+    default=200_000,
+    show_default=True,
+    help="With --sample: most rows to measure; what is not clear by then is undecided.",
+)
+@click.option(
+    "--error-rate",
+    type=click.FloatRange(0, 0.5, min_open=True),
+    default=0.05,
+    show_default=True,
+    help="With --sample: chance that any verdict is wrong because of the rows drawn.",
+)
 @click.option("--exit-zero", is_flag=True, help="Exit 0 when over budget; 2 stays 2.")
 @click.option("--statistics", is_flag=True, help="Add every rule's table by source, and the lexical profile.")
 @click.option(
@@ -69,30 +96,65 @@ def command(
     """Judge a scan's folder, or scan PATHS into a temporary folder and judge that.
 
     Exit status: 0 within budget, 1 over budget, 2 when something could not be read. With -v the text names every worst
-    row kept and explains the rules over budget.
+    row kept and explains the rules over budget. With --sample PATHS are files that nobody scanned.
     """
     use_system_memory_pool()
-    from audit.assess import assess
-    from audit.calibrate import tables_of
-    from audit.evidence import Evidence
-    from audit.format_profile import format_profile
     from audit.formats import FORMATS, View, render
-    from audit.profile import corpus_profile
     from audit.replacing import replacing
     from audit.rules import choose, rules_from
-    from audit.two_phase import Labels
     from detectors.registry import load
 
     load(FORMATS, format_name)
     rules = rules_from(session.config.rules)
     config = _configured(session.config.check, chosen, rules)
     choose(rules, config.select, config.ignore)
+    baseline = _path(chosen["baseline"])
+    old = None
+    if baseline is not None:
+        from audit.baseline import read_baseline
+
+        old = read_baseline(baseline)
+    if chosen["sample"]:
+        from audit.cli.check_sample import refuse_with_sample, sampled
+
+        refuse_with_sample(paths, chosen, is_scan=_is_scan(paths), statistics=statistics)
+        assessment = sampled(session, paths, config, chosen)
+    else:
+        assessment = _whole(session, paths, config, chosen, statistics)
+    if old is not None:
+        from audit.baseline import against
+
+        assessment = against(assessment, old)
+    _warn(session, assessment)
+    color = session.color and output_file is None
+    text = render(format_name, assessment, View(color=color, statistics=statistics, verbose=session.verbose))
+    if output_file is None:
+        session.result(text)
+    else:
+        with replacing(output_file) as stream:
+            stream.write((text + "\n").encode())
+    if assessment.exit_code and not (exit_zero and assessment.exit_code == 1):
+        raise SystemExit(assessment.exit_code)
+
+
+def _whole(
+    session: Session, paths: Sequence[str], config: CheckConfig, chosen: Mapping[str, object], statistics: bool
+) -> Assessment:
+    """Judge every row of a scan, which is made now where there is none."""
+    from audit.assess import assess
+    from audit.calibrate import tables_of
+    from audit.evidence import Evidence
+    from audit.format_profile import format_profile
+    from audit.profile import corpus_profile
+    from audit.rules import rules_from
+    from audit.two_phase import Labels
+
     labels, other = (_path(chosen[name]) for name in ("labels", "reference"))
     with _opened(session, paths) as findings:
         evidence = Evidence(tables_of(findings), Labels.read(labels) if labels else None)
         assessment = assess(
             findings,
-            rules,
+            rules_from(session.config.rules),
             budgets=config.budget,
             select=config.select,
             ignore=config.ignore,
@@ -105,15 +167,20 @@ def command(
         unused = _unused(evidence.tables, findings, assessment)
     if unused:
         session.warn(unused)
-    color = session.color and output_file is None
-    text = render(format_name, assessment, View(color=color, statistics=statistics, verbose=session.verbose))
-    if output_file is None:
-        session.result(text)
-    else:
-        with replacing(output_file) as stream:
-            stream.write((text + "\n").encode())
-    if assessment.exit_code and not (exit_zero and assessment.exit_code == 1):
-        raise SystemExit(assessment.exit_code)
+    return assessment
+
+
+def _warn(session: Session, assessment: Assessment) -> None:
+    """What an exit of 0 must not hide."""
+    undecided = ", ".join(result.rule.id for result in assessment.undecided)
+    if undecided and not assessment.over and not assessment.strict:
+        session.warn(
+            f"undecided: {undecided}. The sample ended before their intervals cleared the budget; "
+            "--max-rows allows more, --strict fails on it."
+        )
+    if assessment.baseline is not None:
+        for warning in assessment.baseline.warnings:
+            session.warn(f"baseline: {warning}")
 
 
 def _configured(config: CheckConfig, chosen: Mapping[str, object], rules: Sequence[Rule]) -> CheckConfig:
@@ -171,11 +238,15 @@ def _budgets(configured: Mapping[str, float], given: Sequence[str], rules: Seque
     return budgets
 
 
-@contextmanager
-def _opened(session: Session, paths: Sequence[str]) -> Iterator[Findings]:
+def _is_scan(paths: Sequence[str]) -> bool:
     from audit.findings import RECORD
 
-    if len(paths) == 1 and ((Path(paths[0]) / RECORD).is_file() or (Path(paths[0]) / "findings").is_dir()):
+    return len(paths) == 1 and ((Path(paths[0]) / RECORD).is_file() or (Path(paths[0]) / "findings").is_dir())
+
+
+@contextmanager
+def _opened(session: Session, paths: Sequence[str]) -> Iterator[Findings]:
+    if _is_scan(paths):
         yield session.findings(Path(paths[0]))
         return
     with tempfile.TemporaryDirectory(prefix="foxing-") as folder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,9 +22,16 @@ _CURRICULA = "foxing.curricula"
 
 @click.command("config", context_settings=CONTEXT)
 @click.option("--check", is_flag=True, help="Only check: exit 2 when a key is unknown or a value does not fit.")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, dir_okay=False))
 @common
-def command(session: Session, check: bool) -> None:
-    """Show the settings in force, as JSON, with the file they come from."""
+def command(session: Session, /, check: bool, files: tuple[Path, ...]) -> None:
+    """Show the settings in force, as JSON, with the file they come from; with FILES, those of each of them instead."""
+    sessions = [dataclasses.replace(session, config_path=file, isolated=False) for file in files] or [session]
+    for one in sessions:
+        _show(one, check=check)
+
+
+def _show(session: Session, *, check: bool) -> None:
     from audit.rules import rules_from
     from audit.signals import build_signals, build_stages
 

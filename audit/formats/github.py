@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audit.assessment import Verdict
 from audit.formats import View, count, percent, plain, row_values, what
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ _TOP_ROWS = 5
 
 
 def render(assessment: Assessment, view: View) -> str:
-    """One `::error` per unreadable file and per rule over budget and file, and a `::notice` with the signature."""
+    """One `::error` per unreadable file and per rule over budget and file, and a `::notice` with the signature.
+
+    What a sample left undecided is a `::warning`, with `strict` an `::error`.
+    """
     return "\n".join(_lines(assessment))
 
 
@@ -32,10 +36,20 @@ def _lines(assessment: Assessment) -> Iterator[str]:
         yield _command("error", failed.uri, f"{failed.code} cannot be read", failed.message)
     for result in assessment.over:
         yield from _errors(result)
+    for result in assessment.undecided:
+        yield _command(
+            "error" if assessment.strict else "warning",
+            None,
+            f"{result.rule.id} {result.rule.name} undecided",
+            f"{what(result)}; budget {percent(result.rule.budget)}.",
+        )
     over = len(assessment.over)
-    verdict = f"{count(over, 'rule')} over budget" if over else "every rule within budget"
+    known = sum(result.verdict is Verdict.KNOWN for result in assessment.results)
+    open_ = f", {len(assessment.undecided)} undecided" if assessment.undecided else ""
+    every = "no rule worse than in the baseline" if known else "every rule within budget"
+    verdict = f"{count(over, 'rule')} over budget" if over else every if not open_ else "no rule over budget"
     size = f"{count(assessment.total.rows, 'row')} in {count(assessment.shards, 'shard')}"
-    yield _command("notice", None, "foxing", f"{size}, {verdict}; {assessment.signature}")
+    yield _command("notice", None, "foxing", f"{size}, {verdict}{open_}; {assessment.signature}")
 
 
 def _errors(result: Result) -> Iterator[str]:

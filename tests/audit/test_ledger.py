@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audit.ledger import Entry, Ledger, Rate, entry_of, measured_by
+from audit.ledger_chart import chart
+from audit.ledger_drift import design_effect, series_of, spent
+from detectors.errors import ConfigError, InputError, OutputError
+
+SIGNATURE = "foxing:0.1.0|document:1:7674|rules:7e10|corpus:41d8|seed:17"
+START = datetime(2026, 1, 5, tzinfo=UTC)
+EVIL = 'web<&"\x1b[31m'
+
+
+def entry(*counts: tuple[int, int], signature: str = SIGNATURE, name: str = "assistant residue") -> Entry:
+    """An audit of sources with `n` rows and `hits` each."""
+    n, hits = (sum(column) for column in zip(*counts, strict=True))
+    rate = Rate("FX102", name, 0.001, "over", n, hits, hits / n, (0.0, 1.0), counts)
+    return Entry(signature, n, len(counts), 0, ((rate, tuple(f"s{at}" for at in range(len(counts)))),))
+
+
+def written(tmp_path: Path, *entries: Entry, corpus: str = "web") -> Ledger:
+    ledger = Ledger(tmp_path / "web.ledger")
+    for week, each in enumerate(entries):
+        ledger.append(each, corpus=corpus, at=START + timedelta(weeks=week))
+    return ledger
+
+
+def test_what_is_written_comes_back_and_later_entries_change_nothing_before(tmp_path: Path) -> None:
+    ledger = written(tmp_path, entry((100, 3), (50, 1)))
+    (first,) = ledger.audits()
+    assert (first.number, first.at, first.corpus, first.rows) == (1, START, "web", 150)
+    assert first.rates["FX102"].sources == ((100, 3), (50, 1)) and not first.accepted
+    ledger.append(entry((9, 9)), corpus="books")
+    assert ledger.audits("web") == (first,) and [audit.number for audit in ledger.audits()] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE audits SET rows = 1", "DELETE FROM rates", "DELETE FROM audits", "UPDATE sources SET n = 0"]
+)
+def test_the_record_can_only_be_added_to(tmp_path: Path, change: str) -> None:
+    ledger = written(tmp_path, entry((100, 3)))
+    with sqlite3.connect(ledger.path) as connection, pytest.raises(sqlite3.IntegrityError, match="only added to"):
+        connection.execute(change)
+    connection.close()
+
+
+def test_several_writers_lose_nothing(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "web.ledger")
+    threads = [
+        threading.Thread(target=lambda: [ledger.append(entry((10, 1)), corpus="web") for _ in range(5)])
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [audit.number for audit in ledger.audits()] == list(range(1, 21))
+
+
+def test_what_is_no_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("some text that is no database, and long enough to be taken for a header")
+    with sqlite3.connect(tmp_path / "other.db") as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    connection.close()
+    for name in ("notes.txt", "other.db"):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(OutputError, match=r"is no ledger"):
+            Ledger(tmp_path / name).append(entry((1, 0)), corpus="web")
+        assert (tmp_path / name).read_bytes() == before
+    with pytest.raises(InputError, match="--add AUDIT"):
+        Ledger(tmp_path / "none").audits()
+
+
+@pytest.mark.parametrize("document", [[], {"format": "foxing-assessment", "version": 1}, {"format": "x", "version": 1}])
+def test_what_is_no_assessment_is_refused(document: object) -> None:
+    with pytest.raises(ConfigError, match="foxing check --format json"):
+        entry_of(document, "a.json")
+
+
+def test_the_same_measuring_is_told_by_all_of_the_signature_but_what_may_differ() -> None:
+    assert measured_by(SIGNATURE) == measured_by(SIGNATURE.replace("41d8", "9999").replace("0.1.0", "0.2.0"))
+    assert measured_by(SIGNATURE) != measured_by(SIGNATURE.replace("7e10", "9999"))
+
+
+def test_a_step_is_a_drift_until_it_is_accepted(tmp_path: Path) -> None:
+    calm, high = [(1000, 10)] * 20, [(1000, 40)] * 20
+    ledger = written(tmp_path, entry(*calm), entry(*calm[1:], (1000, 11)), entry(*high))
+    series = series_of(ledger.audits())
+    (change,) = series.drifted
+    assert (change.rule, change.before, change.after) == ("FX102", 0.01, 0.04) and 0 < change.interval.low < 0.03
+    assert not series.looks[0].drifted and [look.number for look in series.looks] == [1, 2]
+    ledger.accept(3)
+    ledger.append(entry(*high[1:], (1000, 39)), corpus="web", at=START + timedelta(weeks=3))
+    series = series_of(ledger.audits())
+    assert series.baseline.number == 3 and not series.drifted
+    with pytest.raises(InputError, match="has no audit 9"):
+        ledger.accept(9)
+
+
+def test_a_change_that_is_small_enough_is_no_drift_and_a_fall_is_one(tmp_path: Path) -> None:
+    ledger = written(tmp_path, entry(*[(10_000, 400)] * 20), entry(*[(10_000, 100)] * 20))
+    assert series_of(ledger.audits()).drifted[0].change == pytest.approx(-0.03)
+    assert not series_of(ledger.audits(), min_change=0.05).drifted
+    assert not series_of(ledger.audits(), rules=["FX3"]).looks[0].changes
+
+
+def test_only_audits_that_were_measured_alike_are_compared(tmp_path: Path) -> None:
+    ledger = written(tmp_path, entry((1000, 1)), entry((1000, 500), signature=SIGNATURE.replace("7e10", "77aa")))
+    series = series_of(ledger.audits())
+    assert series.left_out == 1 and series.baseline.number == 2 and not series.looks
+
+
+def test_an_audit_of_what_has_not_changed_is_no_new_look(tmp_path: Path) -> None:
+    same = entry((1000, 10))
+    series = series_of(written(tmp_path, same, same, same, entry((1000, 11))).audits())
+    assert [look.number for look in series.looks] == [1, 1, 2]
+
+
+def test_all_looks_together_spend_no_more_than_the_error() -> None:
+    assert sum(spent(0.05, look) for look in range(1, 100_000)) == pytest.approx(0.05, abs=1e-6)
+
+
+@given(st.integers(1, 60).map(lambda n: [(100, 10)] * n))
+@settings(max_examples=20)
+def test_sources_that_are_alike_count_as_independent_documents(sources: list[tuple[int, int]]) -> None:
+    assert design_effect([sources, sources], error=0.05) == 1
+
+
+def test_sources_that_are_hit_all_or_nothing_count_as_one_document_each() -> None:
+    many, few = [(100, 100), *[(100, 0)] * 9] * 30, [(100, 100), (100, 0), (100, 0)]
+    assert design_effect([many], error=0.05) == pytest.approx(100, rel=0.05)
+    assert design_effect([few], error=0.05) > 200
+    assert design_effect([[(100, 1)] * 9, [(100, 90)] * 9], error=0.05) == 1
+
+
+def test_two_audits_of_one_process_are_seldom_said_to_have_drifted(tmp_path: Path) -> None:
+    """At a promised 20 % for the first look's half, sources vary (intra-class correlation 0.05): 100 pairs."""
+    random, alarms = np.random.default_rng(11), 0
+    ledger = written(tmp_path, entry((10, 1)))
+    (made,) = ledger.audits()
+    for _ in range(100):
+        pair = []
+        for number in (1, 2):
+            rows = random.integers(50, 500, 20)
+            hits = random.binomial(rows, random.beta(1.9, 17.1, 20))
+            ((rate, _),) = entry(*zip(rows.tolist(), hits.tolist(), strict=True)).rates
+            pair.append(replace(made, number=number, rates={"FX102": rate}))
+        alarms += bool(series_of(pair, error=0.2).drifted)
+    assert alarms <= 10 + 3 * 3
+
+
+@pytest.mark.parametrize("entries", [1, 5])
+def test_the_chart_is_one_svg_without_anything_from_outside(tmp_path: Path, entries: int) -> None:
+    weeks = [entry((1000, 10 * (week + 1)), (1000, 3), name=EVIL) for week in range(entries)]
+    series = series_of(written(tmp_path, *weeks, corpus=EVIL).audits())
+    text = chart(series)
+    root = ElementTree.fromstring(text)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg" and "\x1b" not in text
+    assert len(root.findall(".//{*}circle")) == entries and root.find("{*}title") is not None
+    assert "http" not in text.replace('xmlns="http://www.w3.org/2000/svg"', "") and "<script" not in text
+    assert len(root.findall(".//{*}circle[@class='drift']")) == sum(bool(look.drifted) for look in series.looks)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.corpora import texts
+
+Run = Callable[..., Any]
+RESIDUE = "As an AI language model, I cannot smell flowers."
+
+
+def corpus(path: Path, rows: int, share: float, *, group: int = 200, seed: int = 4) -> Path:
+    """A Parquet file in which a share of rows holds assistant residue."""
+    rng = random.Random(seed)
+    found = [RESIDUE if rng.random() < share else text for text in texts(40, seed) * (rows // 40)]
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(pa.table({"text": found}), path, row_group_size=group)
+    return path
+
+
+@pytest.fixture
+def sample(foxing: Run, tmp_path: Path) -> Run:
+    settings = 'signals = ["document", "residue"]\nworkers = 1\n[check]\nselect = ["FX102"]\n'
+    (tmp_path / "foxing.toml").write_text(settings)
+
+    def run(*arguments: object) -> Any:
+        return foxing("check", *arguments, "--sample", "--config", tmp_path / "foxing.toml", settings=True)
+
+    return run
+
+
+def test_a_share_far_over_the_budget_fails_after_a_part_of_the_rows(sample: Run, tmp_path: Path) -> None:
+    answer = sample(corpus(tmp_path / "a.parquet", 40_000, 0.3), "--budget", "FX102=0.05", "--format", "json")
+    found = json.loads(answer.out)
+    (rule,) = found["rules"]
+    assert answer.code == 1 and rule["verdict"] == "over" and rule["interval"][0] >= 0.05
+    assert found["sample"]["rows"] < 4_000 and found["sample"]["of_rows"] == 40_000 == found["sample"]["of_units"] * 50
+    assert rule["n"] == found["sample"]["rows"] == found["total"]["rows"] and "|sample:" in found["signature"]
+    assert rule["worst"][0]["uri"].endswith("a.parquet") and found["sample"]["ended"] == "FX102 is over budget"
+
+
+def test_a_share_far_below_the_budget_passes_after_a_part_of_the_rows(sample: Run, tmp_path: Path) -> None:
+    answer = sample(corpus(tmp_path / "a.parquet", 40_000, 0.01), "--budget", "FX102=0.1")
+    assert answer.code == 0 and "Every rule is within budget." in answer.out
+    assert "it ended because every rule is decided" in answer.out
+    assert "what the detector gets wrong is not in that" in answer.out
+
+
+@pytest.mark.parametrize(("strict", "code"), [([], 0), (["--strict"], 1)])
+def test_too_few_rows_are_undecided_which_only_strict_fails_on(
+    sample: Run, tmp_path: Path, strict: list[str], code: int
+) -> None:
+    path = corpus(tmp_path / "a.parquet", 40_000, 0.04)
+    answer = sample(path, "--budget", "FX102=0.05", "--max-rows", 1000, *strict)
+    assert answer.code == code and "undecided: FX102" in answer.out and "more rows would decide" in answer.out
+    assert ("foxing: warning: undecided: FX102." in answer.err) == (not strict)
+
+
+def test_what_can_never_be_decided_is_not_waited_for(sample: Run, tmp_path: Path) -> None:
+    path = corpus(tmp_path / "a.parquet", 200_000, 0.0, group=50_000)
+    found = json.loads(sample(path, "--budget", "FX102=0.001", "--format", "json").out)
+    assert found["rules"][0]["verdict"] == "undecided" and found["sample"]["rows"] < 20_000
+    assert "would not be decided within" in found["sample"]["ended"]
+
+
+def test_a_small_corpus_is_drawn_to_its_end_and_judged_as_a_scan_would(
+    sample: Run, foxing: Run, tmp_path: Path
+) -> None:
+    path = corpus(tmp_path / "a.parquet", 400, 0.05)
+    drawn = sample(path, "--budget", "FX102=0.05", "--format", "json")
+    whole = foxing(
+        "check", path, "--budget", "FX102=0.05", "--format", "json", "--config", tmp_path / "foxing.toml", settings=True
+    )
+    one, other = (json.loads(answer.out)["rules"][0] for answer in (drawn, whole))
+    assert drawn.code == whole.code
+    assert all(one[key] == other[key] for key in ("verdict", "n", "hits", "share"))
+    assert one["interval"] == [one["share"]] * 2
+
+
+def test_workers_and_order_of_files_change_nothing(foxing: Run, tmp_path: Path) -> None:
+    files = [corpus(tmp_path / "c" / f"{name}.parquet", 4_000, 0.2, seed=at) for at, name in enumerate("ab")]
+    answers = []
+    for workers, paths in ((1, files), (2, files[::-1])):
+        (tmp_path / "foxing.toml").write_text(f'signals = ["document", "residue"]\nworkers = {workers}\n')
+        options = "--select", "FX102", "--format", "json", "--sample", "--config", tmp_path / "foxing.toml"
+        answers.append(foxing("check", *paths, *options, settings=True).out)
+    assert answers[0] == answers[1] and json.loads(answers[0])["shards"] == 2
+
+
+def test_jsonl_is_sampled_and_an_unreadable_file_is_an_exit_2(sample: Run, tmp_path: Path) -> None:
+    path = corpus(tmp_path / "a.parquet", 4_000, 0.3)
+    rows = pq.read_table(path).to_pylist()
+    (tmp_path / "b.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    (tmp_path / "z").mkdir()
+    (tmp_path / "z" / "b.jsonl.gz").write_bytes(gzip.compress((tmp_path / "b.jsonl").read_bytes()))
+    plain, packed = (
+        json.loads(sample(file, "--budget", "FX102=0.2", "--format", "json").out)
+        for file in (tmp_path / "b.jsonl", tmp_path / "z" / "b.jsonl.gz")
+    )
+    assert plain["sample"] == packed["sample"] and plain["sample"]["of_rows"] == 4_000 > plain["sample"]["rows"]
+    assert plain["total"] == packed["total"] and plain["rules"][0]["hits"] == packed["rules"][0]["hits"]
+    (tmp_path / "d.parquet").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    answer = sample(tmp_path / "b.jsonl", tmp_path / "d.parquet", "--exit-zero")
+    assert answer.code == 2 and "d.parquet: is a Git LFS pointer" in answer.out
+
+
+def test_machine_written_text_is_judged_by_flags_and_says_so(foxing: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": texts(640)}), path)
+    answer = foxing("check", path, "--sample", "--select", "FX101", "--format", "json")
+    (rule,) = json.loads(answer.out)["rules"]
+    assert rule["corrected"] and "judged by flags: over budget where more than" in rule["reason"]
+    assert (rule["verdict"] == "over") == (rule["interval"][0] > rule["budget"])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--statistics"], "--statistics: needs every row"),
+        (["--select", "FX301"], "rule FX301: needs the whole corpus: duplicates"),
+        (["--select", "FX401"], "rule FX401: not scanned: knowledge"),
+    ],
+)
+def test_what_a_sample_cannot_give_is_refused(foxing: Run, tmp_path: Path, options: list[str], says: str) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": texts(20)}), path)
+    answer = foxing("check", path, "--sample", *options)
+    assert answer.code == 2 and says in answer.err and not answer.out
+
+
+def test_a_scan_and_standard_input_are_not_sampled(foxing: Run, tmp_path: Path) -> None:
+    (tmp_path / "audit" / "findings").mkdir(parents=True)
+    assert "is a scan, whose every row is measured already" in foxing("check", tmp_path / "audit", "--sample").err
+    assert "standard input cannot be sampled" in foxing("check", "-", "--sample").err
