@@ -17,12 +17,12 @@ from typing import Any
 from audit.assessment import Assessment, Baseline, Judged, Result, Verdict
 from audit.compare import difference
 from audit.intervals import Interval
+from audit.signature import differing
 from detectors.errors import ConfigError
 
 __all__ = ["Known", "Older", "against", "read_baseline"]
 
 _FORMAT, _VERSION = "foxing-assessment", 1
-_APART = ("foxing", "corpus", "files", "sample", "seed")
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,5 @@ def _worse_rows(result: Result, known: Known) -> str | None:
 
 def _warnings(before: str, after: str) -> Iterator[str]:
     """How the two were measured or judged otherwise, by their signatures."""
-    one, other = (dict(piece.partition(":")[::2] for piece in found.split("|")) for found in (before, after))
-    for name in dict.fromkeys([*one, *other]):
-        if name not in _APART and one.get(name) != other.get(name):
-            now = other.get(name, "nothing")
-            yield f"{name} was {one.get(name, 'nothing')} and is {now} now, so part of a change may come from that"
+    for name, one, other in differing(before, after):
+        yield f"{name} was {one or 'nothing'} and is {other or 'nothing'} now, so part of a change may come from that"

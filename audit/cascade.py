@@ -25,7 +25,8 @@ import numpy as np
 import pyarrow as pa
 
 from audit.calibrate import SIGNAL, calibrated, reference
-from audit.config import Config
+from audit.config import EXECUTORS, Config
+from audit.execute import Executor, executor_for
 from audit.findings import Findings, write_json
 from audit.rejudging import WINDOWS, Judging, judged, loaded, starts, texts
 from audit.signature import config_hash, corpus_hash, signal_config
@@ -67,6 +68,9 @@ class Cascade:
         rate: p-value that FX101 decides by.
         device: auto, cpu or cuda.
         workers: processes; 0 means one per core, and on a GPU it is one. No number depends on it.
+        executor: local or ray, with `ray_address`, as for a scan. With ray, workers are actors, each with a GPU where
+            the device may be one.
+        ray_address: of a Ray cluster.
         model_digest: of the model, when it must be a certain one.
     """
 
@@ -82,6 +86,8 @@ class Cascade:
     rate: float = 0.01
     device: str = "auto"
     workers: int = field(default=1, metadata={"location": True})
+    executor: str = field(default="local", metadata={"location": True})
+    ray_address: str | None = field(default=None, metadata={"location": True})
     model_digest: str = ""
 
     name: ClassVar[str] = "cascade"
@@ -103,6 +109,8 @@ class Cascade:
         for key, low, high in (("band_share", 0.0, 1.0), ("rate", 1e-6, 1.0)):
             if not low <= getattr(self, key) <= high:
                 raise ConfigError(f"cascade: {key} is {getattr(self, key)}. Set it to a number from {low} to {high}.")
+        if self.executor not in EXECUTORS:
+            raise ConfigError(f"cascade: executor is {self.executor!r}. Set it to {' or '.join(EXECUTORS)}.")
         if self.minutes < 0 or self.device not in [device.value for device in Device]:
             raise ConfigError(f"cascade: minutes is {self.minutes}, device {self.device!r}. Change one of them.")
 
@@ -146,12 +154,18 @@ class Cascade:
         cache = findings.directory / _CACHE / digest
         cache.mkdir(parents=True, exist_ok=True)
         task = Judging(settings, Device(settings.device), cache)
-        # One process keeps a GPU busy, and each would hold a model of its own.
-        workers = 1 if may_use_gpu(task.device) else settings.workers
-        found = _Found(choice, judged(task, findings, choice.row, workers, advance))
+        found = _Found(choice, judged(task, findings, choice.row, settings._executor(), advance))
         shutil.rmtree(cache.parent, ignore_errors=True)
         write_json(findings.directory / CASCADE_FILE, {**asdict(record), **found.summary()})
         return found.rows
+
+    def _executor(self) -> Executor:
+        device = Device(self.device)
+        if self.executor == "ray":
+            gpu = {Device.CPU: False, Device.CUDA: True, Device.AUTO: None}[device]
+            return executor_for(self.workers, self.executor, ray_address=self.ray_address, gpu=gpu)
+        # One process keeps a GPU busy, and each would hold a model of its own.
+        return executor_for(1 if may_use_gpu(device) else self.workers)
 
 
 def with_tier(
@@ -187,7 +201,9 @@ def with_tier(
             raise ConfigError(f"--ai-model {model}: the fast tier has a model of its own. Add --ai-tier.")
         return replace(config, signals={**config.signals, SIGNAL: signal} if signal else config.signals)
     moved = {key: signal.pop(key) for key in _OF_MODEL if key in signal}
-    usual = {"workers": config.scan.workers, "device": config.scan.device}
+    address = {"ray_address": config.scan.ray_address} if config.scan.ray_address else {}
+    placed = {"executor": "ray", **address} if config.scan.executor == "ray" else {}
+    usual = {"workers": config.scan.workers, "device": config.scan.device, **placed}
     stage = {**usual, **moved, **config.stages.get(Cascade.name, {}), **budget}
     if model is not None:
         stage["model"] = model

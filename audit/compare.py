@@ -9,6 +9,7 @@ from math import sqrt
 
 from audit.assess import Assessment, Result
 from audit.prevalence import Interval
+from audit.signature import differing
 
 __all__ = ["Change", "Comparison", "Difference", "compare", "difference"]
 
@@ -141,13 +142,7 @@ def _sources(rule: str, first: Result | None, second: Result | None, shared: lis
 
 def _warnings(before: Assessment, after: Assessment) -> list[str]:
     """What differs in how both were measured and judged, from their signatures."""
-    one, other = (
-        dict(piece.split(":", 1) for piece in found.split("|")) for found in (before.signature, after.signature)
-    )
-    warnings = []
-    for name in dict.fromkeys([*one, *other]):
-        if name in ("corpus", "foxing", "seed") or one.get(name) == other.get(name):
-            continue
-        what = "is in one audit only" if name not in one or name not in other else f"{one[name]} and {other[name]}"
-        warnings.append(f"{name}: {what}")
-    return warnings
+    return [
+        f"{name}: " + ("is in one audit only" if one is None or other is None else f"{one} and {other}")
+        for name, one, other in differing(before.signature, after.signature)
+    ]

@@ -134,6 +134,7 @@ class Corpus:
             for entry, form in found:
                 if entry.uri in shards:
                     continue
+                _refuse_name(entry.uri)
                 key = taken.get(entry.uri) or _free_key(entry, owners)
                 owners[key] = entry.uri
                 shards[entry.uri] = Shard(key, entry.uri, form, entry.size_bytes)
@@ -145,6 +146,15 @@ class Corpus:
     def of(cls, shards: Iterable[Shard], *, skipped: Iterable[str] = ()) -> Corpus:
         """Shards in corpus order, which is that of their keys: the same whichever run named them first."""
         return cls(tuple(sorted(shards, key=lambda shard: shard.key)), tuple(skipped))
+
+
+def _refuse_name(uri: str) -> None:
+    """Findings, manifests and reports name files in UTF-8, and must name every one so that it is found again."""
+    try:
+        uri.encode("utf-8")
+    except UnicodeEncodeError as error:
+        shown = uri.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        raise InputError(f"{shown}: its name is not valid UTF-8. Rename the file.") from error
 
 
 def _data_files(path: str) -> tuple[list[tuple[Entry, Format]], list[str]]:

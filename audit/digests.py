@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from audit.corpus import Shard
-from audit.destination import DIGESTS
 from audit.execute import Executor, executor_for
 from audit.findings import write_json
 from audit.storage import stat
@@ -18,9 +17,10 @@ __all__ = ["digests_of"]
 
 def digests_of(
     shards: Sequence[Shard],
-    folder: Path,
+    kept: Path,
     executor: Executor,
     *,
+    others: Iterable[Path] = (),
     fail: Callable[[str, Exception], None],
     on_progress: Callable[[int, int], None],
 ) -> dict[str, str]:
@@ -28,12 +28,14 @@ def digests_of(
 
     Args:
         shards: to digest.
-        folder: of the scan, which keeps what was computed.
+        kept: file that keeps what was computed.
         executor: runs the reading where there is enough of it.
+        others: files that other scans of the same corpus keep.
         fail: told the URI of a shard that cannot be read, and why.
         on_progress: told bytes done and bytes in all.
     """
-    cache = _read_digests(folder)
+    own = _read_digests(kept)
+    cache = {uri: entry for path in others for uri, entry in _read_digests(path).items()} | own
     digests: dict[str, str] = {}
     fresh: list[Shard] = []
     stamps: dict[str, list[int] | None] = {}
@@ -59,9 +61,9 @@ def digests_of(
         digests[shard.uri] = outcome.value
         done += shard.size_bytes
         on_progress(done, total)
-    if fresh:
-        kept = {uri: [stamps[uri], digest] for uri, digest in digests.items()}
-        write_json(folder / DIGESTS, kept)
+    if fresh or not digests.keys() <= own.keys():
+        known = (shard.uri for shard in shards if shard.uri in digests)
+        write_json(kept, {uri: [stamps[uri], digests[uri]] for uri in known})
     return digests
 
 
@@ -70,10 +72,10 @@ def _small(executor: Executor, items: Sequence[Shard]) -> Executor:
     return executor if sum(shard.size_bytes for shard in items) > 4 << 30 else executor_for(1)
 
 
-def _read_digests(folder: Path) -> dict[str, tuple[list[int], str]]:
+def _read_digests(kept: Path) -> dict[str, tuple[list[int], str]]:
     """Digests that an earlier scan computed, with the stamp of each file then; empty where there are none to trust."""
     try:
-        found = json.loads((folder / DIGESTS).read_text("utf-8"))
+        found = json.loads(kept.read_text("utf-8"))
         return {uri: (list(entry[0]), str(entry[1])) for uri, entry in found.items()}
     except (OSError, ValueError, AttributeError, IndexError, TypeError):
         return {}

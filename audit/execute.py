@@ -23,11 +23,23 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
-from typing import Generic, Protocol, TypeVar
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from detectors.errors import FoxingError
 
-__all__ = ["Executor", "Outcome", "Process", "Serial", "TaskError", "attempt", "executor_for", "usable_cores"]
+__all__ = [
+    "ONE_THREAD",
+    "Executor",
+    "Outcome",
+    "Prepared",
+    "Process",
+    "Serial",
+    "TaskError",
+    "attempt",
+    "executor_for",
+    "usable_cores",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -36,7 +48,7 @@ _MAX_DEATHS = 2
 _SERVER_ENDS_S = 0.2
 _PRELOADED = ("audit.measure", "detectors.words", "numba.np.arraymath", "numba.np.npyimpl")
 # OMP_NUM_THREADS is Arrow's too.
-_ONE_THREAD = dict.fromkeys(
+ONE_THREAD = dict.fromkeys(
     "OMP_NUM_THREADS ARROW_IO_THREADS POLARS_MAX_THREADS RAYON_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS "
     "NUMBA_NUM_THREADS".split(),
     "1",
@@ -67,6 +79,24 @@ class Executor(Protocol):
 
     def map(self, task: Callable[[T], R], items: Iterable[T]) -> Iterator[Outcome[T, R]]:
         """Outcomes, one an item; a task that raises gives an outcome with its error and stops nothing."""
+        ...
+
+    def reach(self, folder: Path, inputs: Iterable[str]) -> None:
+        """Make sure that workers can write to a folder, which is there, and read the inputs.
+
+        Raises:
+            OutputError: a worker does not see the folder, or may not write to it.
+            InputError: a worker does not see an input.
+        """
+        ...
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A task with something to do once on each machine before several workers start there; optional."""
+
+    def prepare(self) -> None:
+        """Do it: what workers then find, such as compiled kernels, they do not make again."""
         ...
 
 
@@ -102,6 +132,9 @@ class Serial:
         """Outcomes in the order of the items."""
         return map(_Guarded(task), items)
 
+    def reach(self, folder: Path, inputs: Iterable[str]) -> None:
+        """Nothing to make sure of: this process is the worker."""
+
 
 @dataclass(frozen=True)
 class Process:
@@ -116,6 +149,9 @@ class Process:
     def start(self) -> None:
         """Begin what workers are made from, in the background: the caller has something else to do first."""
         _context()
+
+    def reach(self, folder: Path, inputs: Iterable[str]) -> None:
+        """Nothing to make sure of: workers see what this process sees."""
 
     def map(self, task: Callable[[T], R], items: Iterable[T]) -> Iterator[Outcome[T, R]]:
         """Outcomes as they finish; at most two items a worker are in flight, so items may be a long stream."""
@@ -203,7 +239,7 @@ def _stop_server() -> None:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Within the block, processes begin with thread pools of one thread."""
-    added = {name: value for name, value in _ONE_THREAD.items() if name not in os.environ}
+    added = {name: value for name, value in ONE_THREAD.items() if name not in os.environ}
     os.environ.update(added)
     try:
         yield
@@ -227,7 +263,7 @@ def _alone(guarded: _Guarded[T, R], item: T) -> Outcome[T, R]:
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent, and never outlive it: an orphan would wait for work for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name, value in _ONE_THREAD.items():
+    for name, value in ONE_THREAD.items():
         os.environ.setdefault(name, value)
     if "pyarrow" in sys.modules and os.environ["OMP_NUM_THREADS"] == "1":
         sys.modules["pyarrow"].set_cpu_count(1)
@@ -246,7 +282,23 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def executor_for(workers: int) -> Executor:
-    """Serial for one worker, Process for more; 0 means one worker a core."""
+def executor_for(
+    workers: int, executor: str = "local", *, ray_address: str | None = None, gpu: bool | None = False
+) -> Executor:
+    """The executor that was asked for.
+
+    Args:
+        workers: how many; 0 means one a core of this machine, or of the cluster.
+        executor: `local` (Serial for one worker, Process for more) or `ray`.
+        ray_address: of a Ray cluster; None takes RAY_ADDRESS, else starts Ray on this machine.
+        gpu: with `ray`, whether each worker holds a GPU; None where the cluster has one.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+    """
+    if executor == "ray":
+        from audit.execute_ray import Ray
+
+        return Ray(ray_address, workers, gpu)
     count = workers or usable_cores()
     return Serial() if count == 1 else Process(count)

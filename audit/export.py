@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from audit.findings import Findings
 
-__all__ = ["DEFAULT_COLUMNS", "FORMATS", "export", "export_file"]
+__all__ = ["DEFAULT_COLUMNS", "FORMATS", "export", "export_file", "selected"]
 
 FORMATS = ("parquet", "jsonl", "csv")
 DEFAULT_COLUMNS = ("shard", "row", "source", "rules", "action")
@@ -58,7 +58,7 @@ def export(
     Raises:
         ConfigError: a column that the findings do not have. FindingsError: no rows.
     """
-    parts = (_select(part, columns) for part in decided(findings, rules))
+    parts = (selected(part, columns) for part in decided(findings, rules))
     first = next(parts, None)
     if first is None:
         raise FindingsError(f"{findings.directory}: holds no rows.")
@@ -66,7 +66,12 @@ def export(
     write(first, parts, stream)
 
 
-def _select(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+def selected(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """Columns of decided findings, each once; a field of a signal is `signal.field`. Not-a-number becomes null.
+
+    Raises:
+        ConfigError: a column that the frame does not have.
+    """
     import polars as pl
 
     columns = list(dict.fromkeys(columns))

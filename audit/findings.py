@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from audit.parts import part_path
 from audit.replacing import replacing
 from audit.signature import corpus_hash, signature
+from audit.slices import unfinished
 from detectors.errors import FindingsError
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ __all__ = [
 FORMAT_VERSION = 1
 RECORD = "scan.json"
 COLUMN_PREFIX = "column."
+_MOST = 2**63
+T = TypeVar("T")
 Fields = Mapping[str, frozenset[str] | None]
 """Which fields of which signals to read; None stands for all of them."""
 _KEY = re.compile(r"(?:(?!\.{1,2}(?:/|$))[\w.=+@~-]+(?:/|$))+", re.ASCII)
@@ -131,9 +134,8 @@ class Findings:
             record = json.loads((folder / RECORD).read_text("utf-8"))
         except FileNotFoundError as error:
             if (folder / "findings").is_dir():
-                raise FindingsError(
-                    f"{folder}: the scan did not finish. Run the same foxing scan again: it resumes."
-                ) from error
+                resume = f"{folder}: the scan did not finish. Run the same foxing scan again: it resumes."
+                raise FindingsError(unfinished(folder) or resume) from error
             raise FindingsError(f"{folder}: holds no scan. Make one with: foxing scan PATHS -o {folder}") from error
         except (OSError, ValueError) as error:
             raise FindingsError(f"{folder / RECORD}: cannot be read ({error}). Scan again with --fresh.") from error
@@ -145,7 +147,7 @@ class Findings:
             )
         try:
             return cls._from_record(folder, record)
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise FindingsError(f"{folder / RECORD}: is damaged ({error!r}). Scan again with --fresh.") from error
 
     @classmethod
@@ -153,11 +155,15 @@ class Findings:
         for shard in record["shards"]:
             if not _KEY.fullmatch(shard["key"]):
                 raise KeyError(f"shard key {shard['key']!r}")
+        for name in ("by", "domain", "time"):
+            if record.get(name) is not None:
+                _check(name, record[name], "str")
+        _check("seed", record["seed"], "int")
         return cls(
             directory=folder,
-            shards=tuple(ShardRecord(**{**shard, "parts": tuple(shard["parts"])}) for shard in record["shards"]),
-            failed=tuple(FailedShard(**shard) for shard in record["failed"]),
-            signals=tuple(SignalRecord(**signal) for signal in record["signals"]),
+            shards=tuple(_checked(ShardRecord, shard) for shard in record["shards"]),
+            failed=tuple(_checked(FailedShard, shard) for shard in record["failed"]),
+            signals=tuple(_checked(SignalRecord, signal) for signal in record["signals"]),
             seed=record["seed"],
             by=record["by"],
             domain=record.get("domain"),
@@ -269,8 +275,10 @@ class Findings:
     def _read(self, file: pq.ParquetFile, group: int, key: str, signal: str, fields: Fields | None) -> pa.Table:
         wanted = None if fields is None or signal.startswith(COLUMN_PREFIX) else fields.get(signal, frozenset())
         try:
-            return file.read_row_group(group, columns=_columns(file.schema_arrow, signal, wanted))
-        except (OSError, pa.ArrowException, IndexError) as error:
+            columns = _columns(file.schema_arrow, signal, wanted)
+            table = file.read_row_group(group, columns=columns)
+            return table.select(["row", signal, "error"])
+        except (OSError, pa.ArrowException, IndexError, KeyError, UnicodeDecodeError) as error:
             where = f"{self.directory}: findings of {signal} on {key}"
             raise FindingsError(f"{where} are torn. Run foxing scan again with --fresh.") from error
 
@@ -278,10 +286,30 @@ class Findings:
     def _open(path: Path) -> pq.ParquetFile:
         try:
             return pq.ParquetFile(path, memory_map=False)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
             raise FindingsError(
                 f"{path}: is missing or torn. Run foxing scan again: it makes what is missing."
             ) from error
+
+
+def _checked(kind: type[T], fields: Mapping[str, Any]) -> T:
+    """A part of the commit record, each value of the type that `kind` declares: the file may be anyone's."""
+    for spec in dataclasses.fields(kind):  # type: ignore[arg-type]
+        _check(spec.name, fields[spec.name], str(spec.type).partition("[")[0])
+    if fields.get("name") in (".", ".."):
+        raise ValueError(f"name is {fields['name']!r}")
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+
+
+def _check(name: str, value: object, declared: str) -> None:
+    fits = {"str": str, "int": int, "Mapping": dict, "tuple": list}[declared]
+    if not isinstance(value, fits) or isinstance(value, bool):
+        raise TypeError(f"{name} is {str(value)[:40]!r}")
+    if isinstance(value, str):
+        value.encode("utf-8")  # half a character is a ValueError
+    for number in value if isinstance(value, list) else [value] if isinstance(value, int) else []:
+        if type(number) is not int or not 0 <= number < _MOST:
+            raise ValueError(f"{name} has {str(number)[:40]!r}")
 
 
 def _columns(schema: pa.Schema, signal: str, wanted: frozenset[str] | None) -> list[str]:

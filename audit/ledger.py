@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from audit.signature import measured_by
 from detectors.errors import ConfigError, InputError, OutputError
 
-__all__ = ["Audit", "Entry", "Ledger", "Rate", "entry_of", "measured_by"]
+__all__ = ["Audit", "Entry", "Ledger", "Rate", "entry_of"]
 
 _APPLICATION, _VERSION = 0x666F7869, 1
 _WAIT_S = 30.0
-_APART = ("foxing", "corpus", "files", "sample", "seed")
 _TABLES = """
 CREATE TABLE audits (id INTEGER PRIMARY KEY, at TEXT NOT NULL, corpus TEXT NOT NULL, measured TEXT NOT NULL,
   signature TEXT NOT NULL, rows INTEGER NOT NULL, shards INTEGER NOT NULL, failed INTEGER NOT NULL);
@@ -79,7 +79,7 @@ class Audit:
         signature: the whole of it.
         rows, shards, failed: of the corpus.
         rates: rule to its counts, of rules that could be judged.
-        accepted: it was accepted as a baseline.
+        accepted: 0, or the place of its last acceptance as a baseline among all acceptances, from 1.
     """
 
     number: int
@@ -91,7 +91,7 @@ class Audit:
     shards: int
     failed: int
     rates: Mapping[str, Rate]
-    accepted: bool
+    accepted: int
 
     def same_numbers(self, other: Audit) -> bool:
         """Whether both counted the same: an audit again of what has not changed is no new look at it."""
@@ -99,20 +99,20 @@ class Audit:
         return (self.signature, self.rows, mine) == (other.signature, other.rows, theirs)
 
 
-def measured_by(signature: str) -> str:
-    """A signature without version, corpus, sample and seed: audits that share it measured and judged alike."""
-    return "|".join(piece for piece in signature.split("|") if piece.partition(":")[0] not in _APART)
-
-
 def entry_of(document: object, where: str) -> Entry:
     """What `foxing check --format json` wrote, as an entry.
 
     Raises:
-        ConfigError: it is something else, or a damaged one.
+        ConfigError: it is something else, a damaged one, or of a sample.
     """
     remedy = "Add a scan's folder, or what foxing check --format json wrote."
     if not isinstance(document, dict) or (document.get("format"), document.get("version")) != ("foxing-assessment", 1):
         raise ConfigError(f"{where}: is no assessment that this foxing reads. {remedy}")
+    if document.get("sample") is not None:
+        raise ConfigError(
+            f"{where}: is of a sample that stopped when it knew enough, whose counts compare with nothing. "
+            "Add an audit of every row: foxing scan, or foxing check without --sample."
+        )
     try:
         rates = tuple(_rate(rule) for rule in document["rules"] if rule["when"] and rule["n"])
         return Entry(
@@ -209,7 +209,7 @@ class Ledger:
         if not self.path.is_file():
             raise InputError(f"{self.path}: is no ledger yet. Begin one with: foxing ledger {self.path} --add AUDIT")
         with self._open() as connection:
-            accepted = {row[0] for row in connection.execute("SELECT audit FROM accepted")}
+            accepted = dict(connection.execute("SELECT audit, max(rowid) FROM accepted GROUP BY audit"))
             rates: dict[int, dict[str, Rate]] = {}
             counts: dict[tuple[int, str], list[tuple[int, int]]] = {}
             for number, rule, n, hits in connection.execute("SELECT audit, rule, n, hits FROM sources ORDER BY rowid"):
@@ -235,7 +235,7 @@ class Ledger:
                 shards=shards,
                 failed=failed,
                 rates=rates.get(number, {}),
-                accepted=number in accepted,
+                accepted=int(accepted.get(number, 0)),
             )
             for number, at, name, measured, signature, rows, shards, failed in found
             if corpus in (None, name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from audit.formats import percent, plain
+from audit.formats import count, percent, plain
 from audit.ledger import Audit
 from audit.ledger_drift import Series
 
@@ -41,7 +41,7 @@ def chart(series: Series, rules: Sequence[str] = ()) -> str:
     shown = [rule for rule in newest.rates if rule.startswith(tuple(rules) or "")]
     drifted = {(look.audit.number, change.rule) for look in series.looks for change in look.drifted}
     height = _TOP + _PANEL * max(1, len(shown))
-    title = f"{plain(newest.corpus)}: {len(series.audits)} audits from {_day(series.audits[0])} to {_day(newest)}"
+    title = f"{plain(newest.corpus)}: {count(len(series.audits), 'audit')} from {_day(series.audits[0])} to {_day(newest)}"
     panels = [_panel(series, rule, top=_TOP + _PANEL * place, drifted=drifted) for place, rule in enumerate(shown)] or [
         _text(_LEFT, _TOP + 20, "no rule was judged")
     ]
@@ -72,7 +72,8 @@ def _panel(series: Series, rule: str, *, top: int, drifted: set[tuple[int, str]]
     # An interval of the corrected share may reach to 1 and would flatten the line: only those of counted shares show.
     bands = [rate.interval if rate.share == rate.hits / rate.n else None for rate in rates]
     highest = max([*values, *(band[1] for band in bands if band), rates[-1].budget, 1e-6]) * 1.1
-    first, last = audits[0].at.timestamp(), audits[-1].at.timestamp()
+    # A clock may have been set back between two audits.
+    first, last = min(audit.at.timestamp() for audit in audits), max(audit.at.timestamp() for audit in audits)
 
     def x(audit: Audit) -> float:
         part = (audit.at.timestamp() - first) / (last - first) if last > first else 0.5

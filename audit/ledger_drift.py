@@ -15,13 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import cos, pi, sin, sqrt, tan
 from statistics import NormalDist
 
 from audit.intervals import Interval
 from audit.ledger import Audit, Rate
+from detectors.errors import ConfigError
 
 __all__ = ["Change", "Look", "Series", "design_effect", "series_of", "spent"]
+
+_MANY, _STEPS = 60, 60
 
 
 @dataclass(frozen=True)
@@ -108,9 +111,17 @@ def series_of(
         rules: beginnings of the ids to look at; empty looks at all.
         error: chance of a false alarm, over all looks and rules.
         min_change: largest change of a share that is no drift, whatever its interval.
+
+    Raises:
+        ConfigError: `error` or `min_change` is no such chance or share, as what is not a number.
     """
+    if not (0 < error < 1 and 0 <= min_change <= 1):
+        raise ConfigError(
+            f"error rate {error:g}, least change {min_change:g}: no drift could be found by them. "
+            "Give an error rate between 0 and 1, and a change from 0 to 1."
+        )
     alike = tuple(audit for audit in audits if audit.measured == audits[-1].measured)
-    start = max((place for place, audit in enumerate(alike) if audit.accepted), default=0)
+    start = max(range(len(alike)), key=lambda place: (alike[place].accepted, -place))
     baseline, looks = alike[start], list[Look]()
     for audit in alike[start + 1 :]:
         last = looks[-1].audit if looks else baseline
@@ -176,9 +187,26 @@ def design_effect(audits: Sequence[Sequence[tuple[int, int]]], *, error: float) 
 
 
 def _student(error: float, freedom: int) -> float:
-    """Student's quantile over the normal one, by Cornish and Fisher's expansion (Abramowitz and Stegun 26.7.5)."""
+    """Student's two-sided quantile over the normal one: exact by bisection, for many degrees by an expansion.
+
+    Source: Abramowitz and Stegun 1964, 26.7.3 and 26.7.4 (the finite series of whole degrees), 26.7.5 (Cornish-Fisher).
+    """
     z = -NormalDist().inv_cdf(error / 2)
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return (z + first / freedom + second / freedom**2 + third / freedom**3) / z
+    if freedom > _MANY:
+        first, second = (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96
+        return (z + first / freedom + second / freedom**2) / z
+    low, high = 0.0, pi / 2
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if 1 - _within(middle, freedom) > error else (low, middle)
+    return sqrt(freedom) * tan(low) / z
+
+
+def _within(angle: float, freedom: int) -> float:
+    """Chance that Student's t lies between -t and t, where `angle` is the arc tangent of t over the root of freedom."""
+    odd = freedom % 2
+    term = total = cos(angle) if odd and freedom > 1 else float(freedom > 1)
+    for at in range(3 if odd else 2, freedom - 1, 2):
+        term *= (at - 1) / at * cos(angle) ** 2
+        total += term
+    return 2 / pi * (angle + sin(angle) * total) if odd else sin(angle) * total

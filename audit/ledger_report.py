@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from audit.formats import aligned, count
 from audit.ledger import Audit
 from audit.ledger_drift import Change, Series
 
@@ -17,9 +18,9 @@ _SHOWN_AUDITS = 12
 def described(series: Series) -> list[str]:
     """Lines of text, the verdict first."""
     newest, looks = series.audits[-1], series.looks
-    lines = [f"{newest.corpus}: {len(series.audits):,} audits, the newest number {newest.number} of {_when(newest)}"]
+    lines = [f"{newest.corpus}: {count(len(series.audits), 'audit')}, the newest number {newest.number} of {_when(newest)}"]
     if series.left_out:
-        lines.append(f"left out: {series.left_out:,} audits that were measured or judged otherwise")
+        lines.append(f"left out: {count(series.left_out, 'audit')}, measured or judged otherwise")
     if not looks:
         return [*lines, f"audit {newest.number} is the baseline: there is nothing to compare yet", *_rates(series)]
     look = looks[-1]
@@ -49,19 +50,14 @@ def _table(series: Series, changes: Sequence[Change]) -> list[str]:
         shares = f"{100 * one.before:.2f} %", f"{100 * one.after:.2f} %", f"{100 * one.change:+.2f}"
         drift = ("higher" if one.change > 0 else "lower") if one.drifted else ""
         rows.append((one.rule, one.name, *shares, interval, drift, _sparkline(series, one.rule)))
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _rates(series: Series) -> list[str]:
     rows = [("rule", "", "share", "hits of n")]
     for rate in series.audits[-1].rates.values():
         rows.append((rate.rule, rate.name, f"{100 * rate.hits / rate.n:.2f} %", f"{rate.hits:,} of {rate.n:,}"))
-    return ["", *_aligned(rows), "", f"signature {series.audits[-1].signature}"]
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return ["", *aligned(rows), "", f"signature {series.audits[-1].signature}"]
 
 
 def _sparkline(series: Series, rule: str) -> str:

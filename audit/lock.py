@@ -15,7 +15,7 @@ __all__ = ["locked"]
 
 
 @contextmanager
-def locked(folder: Path, name: str = "lock") -> Iterator[None]:
+def locked(folder: Path, name: str = "lock", *, shared: bool = False) -> Iterator[None]:
     """Hold a folder, made when absent. The lock dies with its process, however that ends.
 
     The file stays behind; its holder may remove it, as the last thing done in the folder.
@@ -23,18 +23,19 @@ def locked(folder: Path, name: str = "lock") -> Iterator[None]:
     Args:
         folder: to hold.
         name: of the lock file in it.
+        shared: hold it together with others who share it, against one who would have it alone.
 
     Raises:
         OutputError: another process holds it, named in the message; or the folder cannot be written.
     """
-    with _held(folder, name) as handle:
+    with _held(folder, name, shared) as handle:
         handle.truncate(0)
         handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         handle.flush()
         yield
 
 
-def _held(folder: Path, name: str) -> TextIO:
+def _held(folder: Path, name: str, shared: bool) -> TextIO:
     import fcntl
 
     while True:
@@ -46,12 +47,18 @@ def _held(folder: Path, name: str) -> TextIO:
                 f"{folder}: cannot be written ({error.strerror}). Choose another -o or mend its rights."
             ) from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError as error:
             with handle:
                 handle.seek(0)
-                owner = handle.read().strip() or "another process"
+                owner = handle.read(200).strip() or "another process"
             raise OutputError(f"{folder}: in use by {owner}. Wait for it or stop it.") from error
+        except OSError as error:
+            handle.close()
+            raise OutputError(
+                f"{folder}: cannot be locked ({error.strerror}), so two runs could write there at once. "
+                "Choose a folder on a disk that has file locks."
+            ) from error
         if _is_there(handle, folder / name):
             return handle
         handle.close()

@@ -18,6 +18,7 @@ from audit.parts import PartIdentity, PartWriter, part_path, read_identity
 from audit.readers import Group
 from audit.signature import signal_config
 from audit.sketch_parts import SketchWriter
+from audit.warm import warm
 from detectors.documents import Documents
 from detectors.errors import ConfigError, FoxingError, OutputError
 from detectors.protocols import Device, Signal
@@ -35,6 +36,11 @@ __all__ = [
     "refuse_other",
 ]
 
+# Errors of reading are the shard's own by the time they come here: see `audit.readers`.
+_NOT_WRITTEN = {
+    getattr(errno, name)
+    for name in "ENOSPC EDQUOT EROFS EACCES EPERM EFBIG EIO EMFILE ENFILE ENOENT ENOTDIR ESTALE EEXIST".split()
+}
 PART_BYTES = 32 << 20
 PART_ROWS = 8192
 
@@ -157,7 +163,7 @@ class MeasureUnit:
         except FoxingError:
             raise
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            if error.errno in _NOT_WRITTEN:
                 raise OutputError(
                     f"{self.directory}: cannot be written ({error.strerror}). Free space there; the scan resumes."
                 ) from error
@@ -190,6 +196,10 @@ class MeasureUnit:
             tally.faults,
             time.process_time() - began,
         )
+
+    def prepare(self) -> None:
+        """Run every signal once, so that workers find all kernels compiled."""
+        warm(self.signals, self.device, self.sketches)
 
     def has_work(self, unit: Unit) -> bool:
         """Whether something of a unit is not measured yet."""

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import re
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-__all__ = ["ROWS_PER_GROUP", "PartIdentity", "PartWriter", "any_part", "part_path", "read_identity"]
+__all__ = ["ROWS_PER_GROUP", "PartIdentity", "PartWriter", "any_part", "part_path", "read_identity", "temporary_path"]
 
 ROWS_PER_GROUP = 16_384
 _METADATA_KEY = b"foxing"
@@ -76,6 +77,11 @@ def part_path(directory: Path, signal: str, key: str, first_row: int) -> Path:
     return directory / "findings" / _safe_name(signal) / key / f"part-{first_row:012d}.parquet"
 
 
+def temporary_path(path: Path) -> Path:
+    """A name to write under until a file is whole; no other writer has it, on whatever machine."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
 def any_part(directory: Path, signal: str, key: str) -> Path | None:
     """Some part of a shard that is there; None when none is."""
     folder = part_path(directory, signal, key, 0).parent
@@ -126,7 +132,7 @@ class PartWriter:
 
     def __init__(self, path: Path, identity: PartIdentity, schema: pa.Schema) -> None:
         self._path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._temporary = temporary_path(path)
         kind = pa.struct([pa.field(field.name, field.type) for field in schema])
         text = json.dumps(dataclasses.asdict(identity), sort_keys=True)
         self._schema = pa.schema(

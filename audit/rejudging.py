@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audit.execute import executor_for
+from audit.execute import Executor, Serial
 from audit.findings import Findings
+from audit.parts import temporary_path
 from audit.rows import fetch, recorded_layout, scanned_shard
 from detectors.ai_text.tiers import HasModel, Judge, load_judge
 from detectors.errors import FoxingError, SignalError
@@ -82,7 +83,7 @@ class Judging:
             "tier": pa.repeat(judge.name, len(job.texts)),
         }
         path = _job_path(self.cache, job.number)
-        temporary = path.with_suffix(".tmp")
+        temporary = temporary_path(path)
         pq.write_table(pa.table(columns), temporary)
         temporary.replace(path)
         return len(job.texts)
@@ -98,14 +99,14 @@ def _job_path(cache: Path, number: int) -> Path:
     return cache / f"job-{number:08d}.parquet"
 
 
-def judged(task: Judging, findings: Findings, row: I64, workers: int, advance: Callable[[int], None]) -> pa.Table:
+def judged(task: Judging, findings: Findings, row: I64, executor: Executor, advance: Callable[[int], None]) -> pa.Table:
     """Judge rows, those excepted that an earlier run left in the cache.
 
     Args:
         task: what judges them.
         findings: whose rows they are.
         row: int64[k], numbers in corpus order, ascending.
-        workers: processes.
+        executor: that the model runs in.
         advance: is called with rows done.
 
     Returns:
@@ -119,8 +120,9 @@ def judged(task: Judging, findings: Findings, row: I64, workers: int, advance: C
     advance(sum(len(row[number * JOB_ROWS : (number + 1) * JOB_ROWS]) for number in done))
     missing = sorted(set(range(count)) - set(done))
     # Few rows do not pay for the start of processes that load a model each.
-    executor = executor_for(workers if len(missing) > 1 else 1)
-    for outcome in executor.map(task, _jobs(findings, row, missing)):
+    chosen = executor if len(missing) > 1 else Serial()
+    chosen.reach(cache, ())
+    for outcome in chosen.map(task, _jobs(findings, row, missing)):
         if outcome.error is not None or outcome.value is None:
             if isinstance(outcome.error, FoxingError):
                 raise outcome.error

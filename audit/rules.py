@@ -140,7 +140,25 @@ def evaluate(frame: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
     import polars as pl
 
     hits = _compiled(tuple(rules), tuple(frame.schema.items()))
-    return finite(frame).select(hits) if hits else pl.DataFrame(height=frame.height)
+    known = finite(frame)
+    try:
+        return known.select(hits) if hits else pl.DataFrame(height=frame.height)
+    except pl.exceptions.PolarsError as error:
+        raise ConfigError(_misfit(known, rules, error)) from error
+
+
+def _misfit(frame: pl.DataFrame, rules: Sequence[Rule], error: Exception) -> str:
+    """Which rule Polars could not work out, which it says only when it comes to the values."""
+    import polars as pl
+
+    for rule in rules:
+        try:
+            frame.select(_compiled((rule,), tuple(frame.schema.items())))
+        except pl.exceptions.PolarsError as found:
+            return (
+                f"{_where(rule.id)}: {rule.when!r} does not fit the findings ({str(found).splitlines()[0]}). Mend it."
+            )
+    return f"rules: cannot be worked out ({str(error).splitlines()[0]}). Mend them."
 
 
 @lru_cache(maxsize=16)

@@ -13,7 +13,7 @@ from detectors.errors import PluginError
 from detectors.protocols import Pinned, Signal
 from detectors.registry import SIGNALS, STAGES, load, names
 
-__all__ = ["build_signals", "build_stages", "pinned", "with_known"]
+__all__ = ["build_signals", "build_stages", "named_model", "pinned", "with_known"]
 
 
 def build_signals(config: Config) -> tuple[Signal, ...]:
@@ -72,6 +72,12 @@ def _build_signal(name: str, values: Mapping[str, object], where: str) -> Signal
     if not isinstance(signal, Signal):
         raise PluginError(f"signal {name!r} lacks name, version, reads, schema or load. See CONTRIBUTING.md.")
     return signal
+
+
+def named_model(signal: Signal) -> str:
+    """The model that a signal loads on a device, by the setting `model` or `encoder`; "" where it has none."""
+    named = (getattr(signal, setting, "") for setting in ("model", "encoder"))
+    return next((str(name) for name in named if name), "")
 
 
 def with_known(signals: tuple[Signal, ...], known: Findings | None, columns: Sequence[str]) -> tuple[Signal, ...]:

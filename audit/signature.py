@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,10 @@ from detectors.sketches import Sketches
 if TYPE_CHECKING:
     from audit.stages import Stage
 
-__all__ = ["config_hash", "corpus_hash", "signal_config", "signature"]
+__all__ = ["config_hash", "corpus_hash", "differing", "measured_by", "signal_config", "signature"]
 
 _SHORT = 4
+_APART = ("foxing", "corpus", "files", "sample", "seed")
 
 
 def signal_config(signal: Signal | Sketches | Stage, *, located: bool = True) -> dict[str, object]:
@@ -76,3 +77,21 @@ def signature(
     if calibration is not None:
         pieces.append(f"calibration:{calibration[:_SHORT]}")
     return "|".join([*pieces, f"corpus:{corpus[:_SHORT]}", f"seed:{seed}"])
+
+
+def measured_by(signature: str) -> str:
+    """A signature without version, corpus, sample and seed: audits that share it measured and judged alike."""
+    return "|".join(f"{name}:{value}" for name, value in _pieces(signature).items())
+
+
+def differing(before: str, after: str) -> Iterator[tuple[str, str | None, str | None]]:
+    """What two signatures say otherwise of measuring and judging: its name, and both values, None where it is not."""
+    one, other = _pieces(before), _pieces(after)
+    for name in dict.fromkeys([*one, *other]):
+        if one.get(name) != other.get(name):
+            yield name, one.get(name), other.get(name)
+
+
+def _pieces(signature: str) -> dict[str, str]:
+    found = (piece.partition(":")[::2] for piece in signature.split("|") if piece)
+    return {name: value for name, value in found if name not in _APART}

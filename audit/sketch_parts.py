@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audit.parts import PartIdentity
+from audit.parts import PartIdentity, temporary_path
 from detectors.column import Column
 from detectors.documents import Documents
 from detectors.errors import FindingsError
@@ -67,7 +66,7 @@ class SketchWriter:
         text = json.dumps(dataclasses.asdict(self._identity), sort_keys=True)
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), _METADATA_KEY: text.encode()})
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
+        temporary = temporary_path(self._path)
         try:
             pq.write_table(table, temporary, compression="zstd", use_dictionary=False)
             temporary.replace(self._path)
@@ -84,5 +83,5 @@ def read_sketches(path: Path, columns: list[str] | None = None) -> pa.Table:
     """
     try:
         return pq.ParquetFile(path, memory_map=False).read(columns)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise FindingsError(f"{path}: is missing or torn. Run foxing scan again: it makes what is missing.") from error

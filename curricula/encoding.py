@@ -293,7 +293,7 @@ def encoder_of(folder: Path) -> Encoder:
         )
     backend.no_truncation()
     backend.no_padding()
-    starts = found.bos_token_id is not None and found.build_inputs_with_special_tokens([])[:1] == [found.bos_token_id]
+    starts = found.bos_token_id is not None and backend.encode("").ids[:1] == [found.bos_token_id]
     pad = end if found.pad_token_id is None else found.pad_token_id
     chat: Callable[[Sequence[Message]], str] | None = None
     if getattr(found, "chat_template", None):

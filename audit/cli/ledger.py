@@ -12,7 +12,7 @@ import click
 from audit.cli.options import CONTEXT, Session, common, printable
 
 if TYPE_CHECKING:
-    from audit.ledger import Entry, Ledger
+    from audit.ledger import Audit, Entry, Ledger
     from audit.ledger_drift import Series
 
 EXAMPLES = """\b
@@ -85,10 +85,11 @@ def command(
     if add is not None:
         number = ledger.append(_entry(session, add), corpus=corpus or _only_corpus(ledger))
         session.note(f"written down as audit {number}")
+    name = corpus or _only_corpus(ledger)
     if accept is not None:
-        ledger.accept(accept)
+        _accept(ledger, name, accept)
     rules = tuple(name.strip() for name in (select or "").split(",") if name.strip())
-    series = series_of(ledger.audits(corpus or _only_corpus(ledger)), rules=rules, error=error, min_change=min_change)
+    series = series_of(_audits(ledger, name), rules=rules, error=error, min_change=min_change)
     record = json.dumps(document(series), indent=1, ensure_ascii=True)
     session.result(record if form == "json" else "\n".join(printable(line) for line in described(series)))
     _write(chosen["chart"], lambda: _chart(series, rules))
@@ -127,6 +128,31 @@ def _entry(session: Session, add: Path) -> Entry:
         evidence=Evidence(tables_of(findings)),
     )
     return entry_of(json.loads(render(assessment, View())), str(add))
+
+
+def _audits(ledger: Ledger, corpus: str) -> tuple[Audit, ...]:
+    """Audits of a corpus, which must have one."""
+    from detectors.errors import ConfigError
+
+    if found := ledger.audits(corpus):
+        return found
+    names = ", ".join(sorted({audit.corpus for audit in ledger.audits()})) or "none at all"
+    raise ConfigError(f"{ledger.path}: holds no audit of corpus {corpus!r} (has: {names}). Name another with --corpus.")
+
+
+def _accept(ledger: Ledger, corpus: str, number: int) -> None:
+    """Accept an audit that the newest one can be compared with; another would change nothing."""
+    from detectors.errors import ConfigError
+
+    audits = _audits(ledger, corpus)
+    alike = [audit.number for audit in audits if audit.measured == audits[-1].measured]
+    if number not in alike:
+        listed = ", ".join(map(str, alike[-10:]))
+        raise ConfigError(
+            f"--accept {number}: is no audit of {corpus!r} that was measured and judged like the newest. "
+            f"Those are: {listed}."
+        )
+    ledger.accept(number)
 
 
 def _only_corpus(ledger: Ledger) -> str:

@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from audit.config import Config
     from audit.findings import Findings
 
-__all__ = ["CONTEXT", "Bar", "Session", "common", "printable", "use_system_memory_pool"]
+__all__ = ["CONTEXT", "Bar", "Session", "common", "executor_options", "placed", "printable", "use_system_memory_pool"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_COMMAND = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
 _LOG_EVERY_S = 60.0
 _REDRAW_EVERY_S = 0.1
 _RATE_OVER_S = 30.0
@@ -37,8 +40,11 @@ _COMPILE_S = 30
 
 
 def printable(text: str) -> str:
-    """Text from data made safe for a terminal: control and bidirectional characters become `\\ufffd`."""
-    return _CONTROL.sub("\ufffd", text)
+    """Text from data made safe for a terminal and a log: control and bidirectional characters become `\\ufffd`.
+
+    What GitHub's runner would take for a command, `::` at the start of a line and `##[` anywhere, is broken up.
+    """
+    return _COMMAND.sub(r"\1: ", _CONTROL.sub("\ufffd", text)).replace("##[", "# #[")
 
 
 def use_system_memory_pool() -> None:
@@ -203,3 +209,29 @@ def common(command: Callable[Concatenate[Session, P], R]) -> Callable[P, R]:
         return command(session, *args, **kwargs)
 
     return wrapped
+
+
+def executor_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Add the options that say where tasks run; they are `executor` and `ray_address` of the settings."""
+    named = click.option(
+        "--executor", type=click.Choice(["local", "ray"]), help="Processes of this machine (default), or Ray actors."
+    )
+    address = click.option(
+        "--ray-address",
+        metavar="A",
+        help="Ray cluster: auto or HOST:PORT. RAY_ADDRESS when not given, else Ray is started on this machine.",
+    )
+    return named(address(command))
+
+
+def placed(config: Config, executor: str | None, ray_address: str | None) -> Config:
+    """The settings with what the options of `executor_options` say in place of their own.
+
+    Raises:
+        UsageError: the address of a Ray cluster for what does not run on Ray.
+    """
+    chosen = executor or config.scan.executor
+    if ray_address is not None and chosen != "ray":
+        raise click.UsageError(f"--ray-address {ray_address}: is for --executor ray. Add that.")
+    where = dataclasses.replace(config.scan, executor=chosen, ray_address=ray_address or config.scan.ray_address)
+    return dataclasses.replace(config, scan=where)

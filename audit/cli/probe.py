@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common
+from audit.cli.options import CONTEXT, Session, common, executor_options, placed
 from detectors.packaged_models import DEFAULT, PACKAGED
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ _FACTS = 128
 @click.option("--fresh", is_flag=True, help="Throw away what an earlier probe left in the folder.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Where the model runs.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes, each with a model.")
+@executor_options
 @common
 def command(
     session: Session,
@@ -71,6 +72,8 @@ def command(
     workers: int,
     cloze: int | None,
     fresh: bool,
+    executor: str | None,
+    ray_address: str | None,
     **chosen: str | None,
 ) -> None:
     """Put every question of PATHS to a model, and say how well it knows the answer (SliCK categories).
@@ -99,6 +102,7 @@ def command(
     else:
         config = _configured(session, paths, Path(directory), model, pool, {**chosen, "fresh": fresh})
     config = dataclasses.replace(config, scan=dataclasses.replace(config.scan, workers=workers))
+    config = placed(config, executor, ray_address)
     with session.progress("probe") as bar:
 
         def show(progress: Progress) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common, use_system_memory_pool
+from audit.cli.options import CONTEXT, Session, common, executor_options, placed, use_system_memory_pool
 
 if TYPE_CHECKING:
+    from audit.cli.options import Bar
     from audit.config import Config
     from audit.estimate import Estimate
-    from audit.scan import ScanResult
+    from audit.scan import Progress, ScanResult
+    from audit.scan_part import PartResult
 
 _RATE_BYTES = 20_000_000
 EXAMPLES = """\b
@@ -22,6 +24,7 @@ Examples:
   foxing scan corpus/ -o audit
   foxing scan 's3://bucket/data/*.parquet' -o audit --by domain
   zcat dump.jsonl.gz | foxing scan - -o audit
+  foxing scan corpus/ -o audit --part 3/16 && foxing scan corpus/ -o audit
 """
 
 
@@ -45,6 +48,8 @@ Examples:
     type=click.IntRange(0),
     help="Processes, each with a core to itself; 0 (default) is one a core, 1 runs in this process.",
 )
+@executor_options
+@click.option("--part", metavar="I/N", help="Measure one of N parts; finish with a scan without --part.")
 @click.option("--seed", type=int, help="Seed, recorded in every number's signature.")
 @click.option(
     "--sketches/--no-sketches",
@@ -59,6 +64,7 @@ Examples:
     "--benchmarks", metavar="IDX", help="Index of benchmark items to look for (see: foxing index-benchmarks)."
 )
 @click.option("--reference", metavar="DIR", help="Scan of rows that stay: duplicates of theirs are reported.")
+@click.option("--update", is_flag=True, help="Measure files that have changed anew, instead of refusing them.")
 @click.option("--fresh", is_flag=True, help="Throw away what is in the folder and start over.")
 @click.option(
     "--dry-run", is_flag=True, help="Predict bytes, rows, time and findings size from a timed sample; write nothing."
@@ -69,17 +75,29 @@ def command(
     /,
     paths: tuple[str, ...],
     directory: str,
+    update: bool,
     fresh: bool,
     dry_run: bool,
+    part: str | None,
+    executor: str | None,
+    ray_address: str | None,
     **chosen: object,
 ) -> None:
     """Measure PATHS (files, folders, globs, URLs, or - for JSONL on standard input) and write findings.
 
     A killed or interrupted scan goes on where it was when the same command runs again. No threshold is applied here:
     rules judge findings later, so a new rule never rereads the corpus.
+
+    With --part any number of processes, on one machine or many, measure a part each into the same DIR. When all are
+    done, the same command without --part looks at the corpus as a whole and makes DIR ready to be read.
     """
     use_system_memory_pool()
-    config = _configured(session.config, chosen)
+    config = _configured(placed(session.config, executor, ray_address), chosen)
+    if part is not None:
+        from audit.cli.scan_part import run_part
+
+        run_part(session, paths, directory, part, config, alone=not (fresh or dry_run))
+        return
     if dry_run:
         from audit.estimate import estimate
 
@@ -88,20 +106,18 @@ def command(
         session.result(_describe_estimate(found))
         return
     from audit.reused import forgotten_reference, refuse_unmet
-    from audit.scan import Progress, scan
+    from audit.scan import scan
 
     if chosen["stages"] is not None:
         refuse_unmet(config, directory, fresh=fresh)
     forgotten = None if fresh else forgotten_reference(config, directory)
+    if update and not fresh:
+        from audit.changed_files import forget_changed
+
+        for uri in forget_changed(paths, directory):
+            session.note(f"{uri}: has changed and is measured anew")
     with session.progress("scan") as bar:
-
-        def show(progress: Progress) -> None:
-            bar.label = "scan" if progress.phase == "measure" else progress.phase
-            text_mb = progress.text_bytes / 1e6 if progress.phase == "measure" else None
-            done, total = progress.done_bytes / 1e6, progress.total_bytes / 1e6
-            bar.update(done, total, f"  {progress.rows:,} rows", text_mb=text_mb)
-
-        result = scan(paths, directory, config, fresh=fresh, on_progress=show)
+        result = scan(paths, directory, config, fresh=fresh, on_progress=bar_of(bar))
     session.result(_describe(result, directory))
     if session.verbose:
         for shard in result.findings.shards:
@@ -129,6 +145,18 @@ def command(
         session.error(failed.message)
     if result.findings.failed:
         raise SystemExit(2)
+
+
+def bar_of(bar: Bar) -> Callable[[Progress], None]:
+    """What shows the progress of a scan."""
+
+    def show(progress: Progress) -> None:
+        bar.label = "scan" if progress.phase == "measure" else progress.phase
+        text_mb = progress.text_bytes / 1e6 if progress.phase == "measure" else None
+        done, total = progress.done_bytes / 1e6, progress.total_bytes / 1e6
+        bar.update(done, total, f"  {progress.rows:,} rows", text_mb=text_mb)
+
+    return show
 
 
 def _configured(config: Config, chosen: Mapping[str, object]) -> Config:
@@ -165,24 +193,29 @@ def _describe(result: ScanResult, directory: str) -> str:
     findings = result.findings
     names = ", ".join(signal.name for signal in findings.measured)
     lines = [f"{findings.rows:,} rows in {_count(len(findings.shards), 'shard')}: {names}"]
-    if result.measured_rows:
-        # Compiling kernels drowns the rate of a small corpus.
-        large = result.text_bytes >= _RATE_BYTES
-        rate = f" ({result.text_bytes / 1e6 / result.cpu_s:,.1f} MB/s a worker)" if large else ""
-        lines.append(
-            f"measured now: {result.measured_rows:,} rows, {result.text_bytes / 1e6:,.1f} MB of text "
-            f"in {result.wall_s:.1f} s{rate}"
-        )
-    else:
-        lines.append("measured now: nothing, all findings were there")
-    if result.faults:
-        lines.append(f"{result.faults:,} measurements failed on single rows; foxing check counts them under FX901")
+    lines += measured_lines(result)
     if findings.failed:
         lines.append(
             f"{_count(len(findings.failed), 'shard')} could not be read (named below); the others are complete"
         )
     lines += [f"signature {findings.signature()}", f"findings in {directory}. Next: foxing check {directory}"]
     return "\n".join(lines)
+
+
+def measured_lines(result: ScanResult | PartResult) -> list[str]:
+    """What was measured now, at which rate, and what failed on single rows."""
+    lines = ["measured now: nothing, all findings were there"]
+    if result.measured_rows:
+        # Compiling kernels drowns the rate of a small corpus.
+        large = result.text_bytes >= _RATE_BYTES
+        rate = f" ({result.text_bytes / 1e6 / result.cpu_s:,.1f} MB/s a worker)" if large else ""
+        lines = [
+            f"measured now: {result.measured_rows:,} rows, {result.text_bytes / 1e6:,.1f} MB of text "
+            f"in {result.wall_s:.1f} s{rate}"
+        ]
+    if result.faults:
+        lines.append(f"{result.faults:,} measurements failed on single rows; foxing check counts them under FX901")
+    return lines
 
 
 def _count(number: int, noun: str) -> str:

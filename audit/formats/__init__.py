@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +18,7 @@ __all__ = [
     "FORMATS",
     "Render",
     "View",
+    "aligned",
     "count",
     "interval",
     "percent",
@@ -89,6 +90,12 @@ def percent(share: float) -> str:
     if value > 99.99:
         return "> 99.99 %"
     return f"{value:.2f} %" if value < 10 or value > 99 else f"{value:.1f} %"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def count(number: int, unit: str) -> str:

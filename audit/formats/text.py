@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from audit.assess import Verdict
-from audit.formats import View, count, interval, percent, plain, row_values, short, what
+from audit.formats import View, aligned, count, interval, percent, plain, row_values, short, what
 from audit.formats.forms import form_tables
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _table(assessment: Assessment, view: View) -> list[str]:
                 f"{result.hits:,} of {count(result.n, result.judged.value)}" if result.n else "-",
             )
         )
-    lines = _aligned(rows)
+    lines = aligned(rows)
     notes = [
         f"{result.rule.id}: {plain(result.reason)}"
         for result in assessment.results
@@ -113,7 +113,7 @@ def _shares(shares: Shares, view: View) -> list[str]:
         rows += [(f"{kind} {short(name)}", *_share(found)) for name, found in sorted(largest)]
         if len(groups) > len(largest):
             rows.append((f"and {len(groups) - len(largest):,} more by {kind} (--format json has them)", "", "", "", ""))
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _share(found: Prevalence) -> tuple[str, str, str, str]:
@@ -123,11 +123,6 @@ def _share(found: Prevalence) -> tuple[str, str, str, str]:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else percent(share)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _details(result: Result, view: View) -> list[str]:
@@ -148,7 +143,7 @@ def _details(result: Result, view: View) -> list[str]:
 
 def _by_source(result: Result, top: int | None) -> Iterator[str]:
     shown = result.sources[:top]
-    yield from _aligned(
+    yield from aligned(
         [
             (
                 short(source.source),
@@ -188,7 +183,7 @@ def _profile(assessment: Assessment) -> list[list[str]]:
     error = f"{100 * profile.total.distinct[0].relative_error:.1f}"
     table = [
         f"lexical profile by source (distinct: standard error {error} % of it; {profile.signature})",
-        *(f"  - {line}" for line in _aligned(rows)),
+        *(f"  - {line}" for line in aligned(rows)),
     ]
     if len(profile.sources) > len(largest):
         table.append(f"  - and {count(len(profile.sources) - len(largest), 'smaller source')} (--format json has them)")
@@ -203,7 +198,7 @@ def _profile(assessment: Assessment) -> list[list[str]]:
 def _form(assessment: Assessment) -> list[list[str]]:
     """The format profile: a block a table."""
     tables = [] if assessment.form is None else form_tables(assessment.form)
-    return [[title, *(f"  - {line}" for line in (_aligned(rows) if rows else ()))] for title, rows in tables]
+    return [[title, *(f"  - {line}" for line in (aligned(rows) if rows else ()))] for title, rows in tables]
 
 
 def _phrase(item: Item, phrases: Phrases) -> str:

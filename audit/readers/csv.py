@@ -13,7 +13,7 @@ from functools import lru_cache
 import pyarrow as pa
 import pyarrow.csv
 
-from audit.readers.protocol import BATCH_BYTES, MAX_BATCH_ROWS, ShardError, as_bytes, refuse_columns
+from audit.readers.protocol import BATCH_BYTES, MAX_BATCH_ROWS, ShardError, as_bytes, first_line, refuse_columns
 from audit.readers.sequential import Sequential
 from audit.storage import stat
 
@@ -21,6 +21,7 @@ __all__ = ["CsvReader"]
 
 _PIECE_BYTES = 1 << 20
 _LONGEST_FIELD = 1 << 30
+_LONGEST_LINE = 1 << 28
 _REMEDY = "Quote fields that hold newlines."
 
 
@@ -68,11 +69,17 @@ class CsvReader(Sequential):
         with self._bytes() as raw:
             decoded = io.TextIOWrapper(raw, "utf-8-sig", "surrogateescape", newline="")
             try:
-                yield (fields for fields in csv.reader(decoded, delimiter=self._delimiter) if fields)
+                yield (fields for fields in csv.reader(self._bounded(decoded), delimiter=self._delimiter) if fields)
             except csv.Error as error:
                 raise ShardError(self.uri, f"is not readable CSV ({error})", _REMEDY) from error
             finally:
                 decoded.detach()  # whoever opened the bytes closes them
+
+    def _bounded(self, decoded: io.TextIOWrapper) -> Iterator[str]:
+        while line := decoded.readline(_LONGEST_LINE):
+            if len(line) == _LONGEST_LINE:
+                raise ShardError(self.uri, f"a line has more than {_LONGEST_LINE >> 20} MB", _REMEDY)
+            yield line
 
     def sample(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """As `batches`, as binary, read line by line: Arrow's reader is up to 32 blocks of 4 MB ahead."""
@@ -103,8 +110,7 @@ class CsvReader(Sequential):
                     yield batch.slice(header)
                     header = max(0, header - batch.num_rows)
             except pa.ArrowException as error:
-                reason = str(error).splitlines()[0].rstrip(".")
-                raise ShardError(self.uri, f"is not readable CSV ({reason})", _REMEDY) from error
+                raise ShardError(self.uri, f"is not readable CSV ({first_line(error)})", _REMEDY) from error
 
 
 @lru_cache(maxsize=4096)

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from audit.readers.protocol import BATCH_BYTES, MAX_BATCH_ROWS, ShardError, as_bytes, refuse_columns
-from audit.readers.sequential import Sequential, without_bom
+from audit.readers.sequential import Sequential, lines_of, without_bom
 from audit.storage import stat
 
 __all__ = ["JsonLinesReader", "is_json_text", "parse_json_text"]
@@ -34,7 +34,7 @@ class JsonLinesReader(Sequential):
         with self._bytes() as raw:
             rows: list[dict[str, object]] = []
             size = 0
-            for number, line in enumerate(raw, 1):
+            for number, line in enumerate(lines_of(raw, self.uri), 1):
                 content = without_bom(line) if number == 1 else line
                 if not content.strip():
                     continue

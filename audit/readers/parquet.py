@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audit.readers.protocol import BATCH_BYTES, MAX_BATCH_ROWS, Group, ShardError, refuse_columns
+from audit.readers.protocol import BATCH_BYTES, MAX_BATCH_ROWS, Group, ShardError, first_line, refuse_columns
+from audit.readers.parquet_pages import rows_in_memory
 from audit.storage import is_remote, open_binary
 
 __all__ = ["ParquetReader"]
@@ -26,6 +27,7 @@ class ParquetReader:
         with self._file() as file:
             metadata = file.metadata
             self._schema = file.schema_arrow
+            self._names = list(self._schema.names)
             self.groups: tuple[Group, ...] | None = tuple(
                 Group(metadata.row_group(i).num_rows, metadata.row_group(i).total_byte_size)
                 for i in range(metadata.num_row_groups)
@@ -42,14 +44,13 @@ class ParquetReader:
             else:
                 with self._parquet(self.uri.removeprefix("file://")) as file:
                     yield file
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError, MemoryError) as error:
             if isinstance(error, FileNotFoundError | PermissionError):
                 raise ShardError(
                     self.uri, f"cannot be read ({error.strerror})", "Check the path and its rights."
                 ) from error
-            reason = str(error).splitlines()[0].rstrip(".")
             raise ShardError(
-                self.uri, f"is not a whole Parquet file ({reason})", "Write it again from its source."
+                self.uri, f"is not a whole Parquet file ({first_line(error)})", "Write it again from its source."
             ) from error
 
     def _parquet(self, source: object) -> pq.ParquetFile:
@@ -61,7 +62,7 @@ class ParquetReader:
 
     def names(self) -> list[str]:
         """Top-level column names."""
-        return list(self._schema.names)
+        return list(self._names)
 
     def batches(self, columns: Sequence[str] | None, groups: range | None) -> Iterator[pa.RecordBatch]:
         """Decoded batches of at most about 4 MB or 4,096 rows."""
@@ -75,6 +76,8 @@ class ParquetReader:
         with self._file() as file:
             for run in _runs(chosen, self.groups, alone=_has_nested_dictionary(self._schema)):
                 rows = _batch_rows([self.groups[group] for group in run])
+                if not is_remote(self.uri):
+                    rows = min(rows, rows_in_memory(self.uri, file.metadata, run, wanted))
                 found = file.iter_batches(batch_size=rows, row_groups=run, columns=wanted, use_threads=False)
                 for batch in found if len(run) == 1 else _joined(found):
                     # pyarrow takes names for dotted paths: 'text.a' also reads field a of a struct 'text'.

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from detectors.errors import InputError
 
-__all__ = ["BATCH_BYTES", "MAX_BATCH_ROWS", "Group", "Reader", "ShardError", "as_bytes", "refuse_columns"]
+__all__ = ["BATCH_BYTES", "MAX_BATCH_ROWS", "Group", "Reader", "ShardError", "as_bytes", "first_line", "refuse_columns"]
 
 BATCH_BYTES = 4 << 20
 MAX_BATCH_ROWS = 4096
@@ -83,6 +83,11 @@ def refuse_columns(columns: Sequence[str], names: Sequence[str], uri: str) -> No
             raise ShardError(uri, f"no column {column!r} (has: {has})", "Name one of those.", code="FX902")
         if count > 1:
             raise ShardError(uri, f"{count} columns are named {column!r}", "Rename all but one of them.", code="FX902")
+
+
+def first_line(error: Exception) -> str:
+    """What a library said, on one line; the kind of error where it said nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def as_bytes(text: str) -> bytes:

@@ -19,9 +19,13 @@ from audit.storage import open_binary
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Sequential", "without_bom"]
+__all__ = ["LONGEST_BYTES", "Sequential", "lines_of", "without_bom"]
 
 _BUFFER_BYTES = 1 << 20
+# A zstd block of a few bytes may hold 128 kB: what one call makes of this much stays below 64 MB.
+_ZSTD_PIECE = 1 << 11
+LONGEST_BYTES = 1 << 29
+"""Most bytes that are held of one line, or of one compressed text: files of a few kilobytes can unpack to terabytes."""
 
 
 class Sequential(ABC):
@@ -84,6 +88,20 @@ class Sequential(ABC):
                 self._stored = None
 
 
+def lines_of(raw: IO[bytes], uri: str) -> Iterator[bytes]:
+    """Lines with their ends.
+
+    Raises:
+        ShardError: one of more than `LONGEST_BYTES`.
+    """
+    number = 0
+    while line := raw.readline(LONGEST_BYTES + 1):
+        number += 1
+        if len(line) > LONGEST_BYTES:
+            raise ShardError(uri, f"line {number} has more than {LONGEST_BYTES >> 20} MB", "Mend or remove that line.")
+        yield line
+
+
 def without_bom(start: bytes) -> bytes:
     """The first bytes of a text file without the UTF-8 byte order mark that Windows programs put there."""
     return start.removeprefix(codecs.BOM_UTF8)
@@ -104,8 +122,8 @@ class _ZstdFile(io.RawIOBase):
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
         self._frame: Any = None  # zstandard ships no types for it
-        self._pending: bytes | None = None
-        self._ready = b""
+        self._pending = b""
+        self._ready = memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -115,19 +133,19 @@ class _ZstdFile(io.RawIOBase):
 
         view = memoryview(target).cast("B")
         while not self._ready:
-            piece = self._pending or self._raw.read(1 << 18)
-            self._pending = None
+            stored = self._pending or self._raw.read(1 << 18)
+            piece, self._pending = stored[:_ZSTD_PIECE], stored[_ZSTD_PIECE:]
             if not piece:
                 if self._frame is not None:
                     raise EOFError("the last zstd frame stops short")
                 return 0
             self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
             try:
-                self._ready = self._frame.decompress(piece)
+                self._ready = memoryview(self._frame.decompress(piece))
             except zstandard.ZstdError as error:
                 raise EOFError(str(error)) from error
             if self._frame.eof:
-                self._pending, self._frame = self._frame.unused_data or None, None
+                self._pending, self._frame = self._frame.unused_data + self._pending, None
         size = min(len(view), len(self._ready))
         view[:size], self._ready = self._ready[:size], self._ready[size:]
         return size

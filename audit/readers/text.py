@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
+from audit.readers import sequential
+from audit.readers.protocol import ShardError
 from audit.readers.sequential import Sequential
 
 __all__ = ["TextReader"]
@@ -20,5 +22,9 @@ class TextReader(Sequential):
 
     def _stream(self, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         with self._bytes() as raw:
-            batch = pa.record_batch([[self.uri], [raw.read()]], schema=self.schema())
+            text = raw.read(sequential.LONGEST_BYTES + 1 if self._is_compressed else -1)
+            if self._is_compressed and len(text) > sequential.LONGEST_BYTES:
+                limit = f"unpacks to more than {sequential.LONGEST_BYTES >> 20} MB"
+                raise ShardError(self.uri, limit, "Cut it, or unpack it first.")
+            batch = pa.record_batch([[self.uri], [text]], schema=self.schema())
         yield batch

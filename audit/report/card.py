@@ -38,7 +38,7 @@ def render_card(report: Report, card: str | None = None) -> str:
         card: text of the card that is there; None makes a new one.
 
     Raises:
-        InputError: the card has one of the two comments without the other.
+        InputError: the card has one of the two comments without the other, or in another order.
     """
     section = "\n".join((BEGIN, *_section(report), END))
     if card is None:
@@ -47,9 +47,11 @@ def render_card(report: Report, card: str | None = None) -> str:
     found = _METADATA.match(card)
     kept, body = (found[1] or "", card[found.end() :]) if found else ("", card)
     metadata = _KEY.sub("", kept if kept.endswith("\n") or not kept else f"{kept}\n")
-    if (BEGIN in body) != (END in body):
-        raise InputError(f"the card has {BEGIN!r} or {END!r} without the other. Put it back, or take both out.")
-    body = _SECTION.sub(lambda _: section, body, count=1) if BEGIN in body else f"{body.rstrip()}\n\n{section}\n"
+    body, replaced = _SECTION.subn(lambda _: section, body, count=1)
+    if not replaced:
+        if BEGIN in body or END in body:
+            raise InputError(f"the card has no {BEGIN!r} with {END!r} after it. Put both right, or take them out.")
+        body = f"{body.rstrip()}\n\n{section}\n"
     return f"---\n{metadata}{chr(10).join(_ours(report))}\n---\n{body.rstrip()}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from audit.formats import count, percent
 from audit.report.blocks import Axis, Bars, Cell, Chart, Mark, Paragraph, Section, Series, Table, Tone, XYPlot
@@ -82,11 +81,6 @@ def _score_chart(found: Scores) -> Chart:
             ),
         ),
     )
-
-
-def _around(centres: Sequence[float]) -> tuple[float, float]:
-    """Ends of an axis that has room for the outer bars."""
-    return centres[0] - 0.5, centres[-1] + 0.5
 
 
 def _thresholds(found: Scores) -> Table:

@@ -21,7 +21,7 @@ def strips(plot: StripPlot, width: float) -> tuple[float, list[Element]]:
     for place, (label, corpus, reference, note) in enumerate(plot.rows):
         y = 44 + _ROW * place
         ends = [*corpus, *reference]
-        low, high = min(ends), max(ends)
+        low, high = min(ends, default=0.0), max(ends, default=0.0)
         margin = 0.06 * ((high - low) or 1.0)
         parts.append(el("text", label, x=6.0, y=y + 12, class_="tick"))
         parts.append(el("text", note, x=6.0, y=y + 28, class_="tick soft"))

@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from audit.config import ScanConfig
 from audit.execute import Executor, Process, Serial, TaskError, executor_for
-from detectors.errors import InputError
+from detectors.errors import ConfigError, InputError
+from tests.conftest import Answer
 
 
 def double(number: int) -> int:
@@ -257,3 +260,20 @@ def test_items_run_again_where_the_server_of_workers_is_killed(tmp_path: Path) -
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
     assert done.stdout == "[0, 1, 2, 3] []\n", done.stderr
+
+
+def test_ray_needs_an_extra_and_says_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, foxing: Callable[..., Answer]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    (tmp_path / "a.jsonl").write_text('{"text": "x"}')
+    answer = foxing("scan", tmp_path / "a.jsonl", "-o", tmp_path / "out", "--executor", "ray")
+    assert answer.code == 2 and "pip install 'foxing[ray]'" in answer.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_address_of_a_cluster_is_for_ray(tmp_path: Path, foxing: Callable[..., Answer]) -> None:
+    answer = foxing("scan", tmp_path, "-o", tmp_path / "out", "--ray-address", "auto")
+    assert answer.code == 2 and "Add that" in answer.err
+    with pytest.raises(ConfigError, match="executor = 'rya' is none of local, ray"):
+        ScanConfig(executor="rya")
