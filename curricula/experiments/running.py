@@ -21,6 +21,7 @@ import numpy.typing as npt
 from audit import __version__
 from audit.findings import write_json
 from curricula.experiments.declaration import Declaration, Finding, declared, judged
+from curricula.experiments.source import Source
 from detectors.errors import ConfigError
 from detectors.pretrained import torch_device
 from detectors.protocols import Device
@@ -29,9 +30,16 @@ __all__ = ["EXPERIMENTS", "SCALES", "Experiment", "Ran", "run_experiment"]
 
 Floats = npt.NDArray[np.float64]
 FORMAT, VERSION = "foxing-experiment", 1
-SCALES = ("smoke", "cpu")
-EXPERIMENTS = ("slick", "faco")
-_SMOKE: dict[str, dict[str, Any]] = {"slick": {"epochs": 20, "shares": (0.0, 0.5, 1.0)}, "faco": {}}
+SCALES = ("smoke", "cpu", "gpu")
+EXPERIMENTS = ("slick", "faco", "regurgitative", "flaws")
+_AT_GPU = {"slick": "slick_model", "faco": "faco_model", "regurgitative": "regurgitative_model", "flaws": "flaws_model"}
+"""Modules that run an experiment with a language model; what they declare is in NAME-gpu.json."""
+_SMOKE: dict[str, dict[str, Any]] = {
+    "slick": {"epochs": 20, "shares": (0.0, 0.5, 1.0)},
+    "faco": {},
+    "regurgitative": {"tokens": 45_000, "test": 150},
+    "flaws": {},
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Experiment:
 
     Attributes:
         declaration: what is said before.
-        scale: smoke or cpu.
+        scale: smoke, cpu or gpu.
         module: run_seed, measured, tables, curves.
         recipe: of the module.
     """
@@ -51,17 +59,26 @@ class Experiment:
     recipe: Any
 
     @classmethod
-    def of(cls, name: str, scale: str) -> Experiment:
+    def of(cls, name: str, scale: str, source: Source | None = None) -> Experiment:
         """An experiment by name.
+
+        Args:
+            name: of it.
+            scale: smoke, cpu or gpu.
+            source: the model, data and device of gpu scale; None takes what there is.
 
         Raises:
             ConfigError: no such experiment or scale.
+            SignalError: no such model. InputError: a file that holds no data for it.
         """
         if name not in EXPERIMENTS or scale not in SCALES:
             known = f"{', '.join(EXPERIMENTS)} at {', '.join(SCALES)}"
             raise ConfigError(
                 f"experiment {name!r} at scale {scale!r}: there is none (known: {known}). Name one of those."
             )
+        if scale == "gpu" and name in _AT_GPU:
+            module = importlib.import_module(f"curricula.experiments.{_AT_GPU[name]}")
+            return cls(declared(f"{name}-gpu"), scale, module, module.Recipe.of(source or Source()))
         module = importlib.import_module(f"curricula.experiments.{name}")
         recipe = module.Recipe()
         return cls(declared(name), scale, module, replace(recipe, **_SMOKE[name]) if scale == "smoke" else recipe)
@@ -74,7 +91,9 @@ class Experiment:
     @property
     def key(self) -> str:
         """Digest of what a seed's measures depend on, besides the seed."""
-        asked = json.dumps([self.declaration.experiment, asdict(self.recipe)], sort_keys=True)
+        recipe = asdict(self.recipe)  # what is digested counts, not where it lies
+        recipe = {name: value for name, value in recipe.items() if f"{name}_digest" not in recipe}
+        asked = json.dumps([self.declaration.experiment, recipe], sort_keys=True)
         return hashlib.sha256(asked.encode()).hexdigest()[:12]
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from curricula.experiments.toy import Known, World, answers, categories, fit, pretrained
 from curricula.model import Decoder
 
-__all__ = ["Recipe", "curves", "measured", "run_seed", "tables"]
+__all__ = ["MEASURES", "Recipe", "curves", "measured", "run_seed", "sets_of", "tables"]
 
 Floats = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -67,18 +67,26 @@ def run_seed(seed: int, recipe: Recipe) -> Arrays:
         "category": strict[test].astype(np.float64),
         "shares": np.stack([np.bincount(each, minlength=4) / len(each) for each in (strict, corrected)]),
     }
-    for arm, facts in _sets(train, strict, recipe, draw).items():
+    for arm, facts in sets_of(train, strict, recipe.rows, recipe.shares, draw).items():
         found |= _arm(arm, base, world, facts, strict, (dev, test), looks, recipe, seed)
     return found
 
 
-def _sets(train: I64, category: I64, recipe: Recipe, draw: np.random.Generator) -> dict[str, I64]:
-    """The fine-tuning sets: by share of unknown facts, without the unknown ones, and of a single category."""
+def sets_of(train: I64, category: I64, size: int, shares: Sequence[float], draw: np.random.Generator) -> dict[str, I64]:
+    """The fine-tuning sets: by share of unknown facts, without the unknown ones, and of a single category.
+
+    Args:
+        train: facts to choose from.
+        category: `Known` of every fact.
+        size: facts of a set at most.
+        shares: of unknown facts.
+        draw: of the choice.
+    """
     unknown = draw.permutation(train[category[train] == Known.UNKNOWN])
     known = draw.permutation(train[category[train] != Known.UNKNOWN])
-    rows = min(recipe.rows, len(unknown), len(known))
+    rows = min(size, len(unknown), len(known))
     sets = {}
-    for share in recipe.shares:
+    for share in shares:
         few = round(share * rows)
         sets[f"D{share:g}"] = np.concatenate([known[: rows - few], unknown[:few]])
     sets["known0.5"] = known[: rows - round(0.5 * rows)]
@@ -126,6 +134,9 @@ def _early(seed: Mapping[str, Floats], arm: str) -> Floats:
 
 
 def _late(seed: Mapping[str, Floats], arm: str) -> Floats:
+    """Items at the last look; nothing known of an arm for which there were no facts."""
+    if f"test:{arm}" not in seed:
+        return np.array([np.nan])
     return np.asarray(seed[f"test:{arm}"][-1])
 
 
@@ -155,7 +166,7 @@ def _weights(seed: Mapping[str, Floats], shares: Sequence[float]) -> Floats:
 def measured(seeds: Sequence[Mapping[str, Floats]], recipe: Recipe) -> dict[str, list[tuple[Floats, Floats]]]:
     """The declared measures, for each seed: items of two arms, or one number against 0."""
     zero = np.zeros(1)
-    pairs: dict[str, list[tuple[Floats, Floats]]] = {name: [] for name in _MEASURES}
+    pairs: dict[str, list[tuple[Floats, Floats]]] = {name: [] for name in MEASURES}
     for seed in seeds:
         harm_late = _late(seed, "D0") - _late(seed, "D0.5")
         harm_early = _early(seed, "D0") - _early(seed, "D0.5")
@@ -169,7 +180,7 @@ def measured(seeds: Sequence[Mapping[str, Floats]], recipe: Recipe) -> dict[str,
     return pairs
 
 
-_MEASURES = ("unknown-hurts", "late", "dropping-helps", "linear-model", "slower", "known-over-unknown")
+MEASURES = ("unknown-hurts", "late", "dropping-helps", "linear-model", "slower", "known-over-unknown")
 
 
 def tables(seeds: Sequence[Mapping[str, Floats]], recipe: Recipe) -> dict[str, object]:

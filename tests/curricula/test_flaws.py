@@ -45,7 +45,7 @@ def small(name: str, scale: str, recipe: Any, seeds: tuple[int, ...]) -> Experim
 
 
 def test_every_arm_is_run_and_every_signature_measured(tmp_path: Path) -> None:
-    ran = run_experiment(small("flaws", "smoke", TINY, (101, 102)), tmp_path)
+    ran = run_experiment(small("flaws", "smoke", TINY, (101,)), tmp_path)
     record = json.loads((tmp_path / "result.json").read_text())
     assert set(record["tables"]["arms"]) == ARMS
     assert [each["id"] for each in record["signatures"]] == [each.id for each in declared("flaws").signatures]
@@ -130,7 +130,7 @@ def test_tuning_has_one_wording_of_a_format_and_the_test_others() -> None:
     assert CHAT.format(prompt=prompts[0], answer="- x").startswith("User: What is the ")
 
 
-def seed_of(share: dict[str, float], items: int = 400, noise: int = 0) -> dict[str, np.ndarray]:
+def seed_of(share: dict[str, float], items: int = 150, noise: int = 0) -> dict[str, np.ndarray]:
     """What a seed measures where arms keep such shares of formats; all else is as good as can be."""
     draw = np.random.default_rng(noise)
     found = {}
@@ -173,8 +173,8 @@ def test_the_share_of_the_gap_has_an_interval_that_holds_it() -> None:
     tables: Any = flaws.tables([seed_of(share, noise=number) for number in range(8)], TINY)
     closed = tables["gap_closed"]["unlearnt"]
     assert closed["low"] < closed["share"] < closed["high"]
-    assert closed["share"] == pytest.approx(0.5, abs=0.1)
-    assert closed["high"] - closed["low"] < 0.3
+    assert closed["share"] == pytest.approx(0.5, abs=0.15)
+    assert closed["high"] - closed["low"] < 0.5
 
 
 @pytest.mark.parametrize("name", ["flaws", "flaws-gpu"])
