@@ -11,7 +11,6 @@ import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -69,11 +68,16 @@ def read_facts(path: str) -> list[Question]:
     """Questions of a file that have one answer and a relation; of several sources those of EntityQuestions alone.
 
     Raises:
-        InputError: columns or such questions are missing.
+        InputError: it is not there or no Parquet, or columns or such questions are missing.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pq.read_schema(path)
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: cannot be read as Parquet ({reason}). Name another file with --data.") from error
     if lacking := [name for name in _COLUMNS if name not in schema.names]:
         raise InputError(f"{path}: no column {', '.join(lacking)}. Give Parquet with {', '.join(_COLUMNS)}.")
     columns = [*_COLUMNS, *(["source"] if "source" in schema.names else [])]
@@ -172,5 +176,5 @@ def drawn(facts: Sequence[Question], *, relations: int, each: int, reserve: int,
 
 
 def facts_at(path: str) -> list[Question]:
-    """Those of a file, or those made in code where there is none."""
-    return read_facts(path) if path and Path(path).is_file() else made_facts()
+    """Those of a file, or those made in code where none is named."""
+    return read_facts(path) if path else made_facts()

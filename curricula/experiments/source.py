@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from detectors.errors import InputError
 from detectors.protocols import Device
 
 __all__ = ["MODEL", "Source", "development_data"]
@@ -29,7 +30,13 @@ class Source:
     device: Device = Device.AUTO
 
     def file(self, name: str) -> str:
-        """The file to read: the one that was named, or one of the development data by name; "" where there is none."""
+        """The file to read: the one that was named, or one of the development data by name; "" where there is none.
+
+        Raises:
+            InputError: the one that was named is not there.
+        """
+        if self.data and not Path(self.data).is_file():
+            raise InputError(f"{self.data}: no such file. Name another with --data, or leave it out.")
         return self.data or development_data(name)
 
 

@@ -16,7 +16,7 @@ from curricula.encoding import TEMPLATE, Encoded, Encoder, Piece, encoder_of, pa
 from curricula.evaluation import is_refusal
 from curricula.isolation import refuse_mixing
 from curricula.model import Pretrained
-from curricula.packing import IGNORED, Row, TokenBlock, pack, stacked
+from curricula.packing import IGNORED, Row, TokenBlock, alone, pack, stacked
 from curricula.recipe import Recipe, pace
 from curricula.trainer import Setting, loss_sum, optimizer_of
 from curricula.training import base_folder
@@ -171,17 +171,7 @@ class Tuned:
         for start in range(0, len(rows), size):
             numbers = order[start : start + size]
             width = max(len(rows[at].ids) for at in numbers)
-            blocks = [
-                next(
-                    pack(
-                        lambda epoch, first, at=at: iter([Row(0, rows[at])]),  # type: ignore[misc]
-                        width,
-                        splits=False,
-                        pad=self.encoder.pad,
-                    )
-                )
-                for at in numbers.tolist()
-            ]
+            blocks = [alone(rows[at], width, self.encoder.pad) for at in numbers.tolist()]
             yield numbers, stacked(blocks, self._setting.device)
 
 
