@@ -5,6 +5,9 @@
 # (docs/bench.md; options go into BENCH: make bench BENCH="--slope-gb 0.1,1,10 --memory")
 # make bench-duplicates  planted copies found, and cost at millions of rows     make bench-leakage  planted benchmark items
 # make bench-formats     how uniform sets of answers are (options of these three into BENCH, too)
+# make report-picture  the picture of a report in the docs, and the schema of its JSON (needs chromium)
+# make torture  jobs killed a thousand times, every byte compared     make fuzz  a million damaged files (SECURITY.md; options
+# go into TORTURE and FUZZ: make torture TORTURE="--runs 50 --what scan,curate")
 # make eval-detector    how well the bundled detector does on labelled text, beside other detectors (docs/detector.md)
 # Another Python (3.11 or newer): make demo PYTHON=python3.13
 
@@ -14,9 +17,11 @@ BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 CORPUS = samples/corpus/translated.jsonl.gz
 BENCH =
+TORTURE =
+FUZZ =
 EVAL =
 
-.PHONY: demo test check readme bench bench-peers bench-duplicates bench-leakage bench-formats eval-detector clean
+.PHONY: demo test check readme report-picture bench bench-peers bench-duplicates bench-leakage bench-formats eval-detector torture fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(CORPUS)
@@ -34,6 +39,9 @@ check: $(VENV)/.test-tools
 readme: $(CORPUS)
 	$(BIN)/python samples/fill_readme.py $(abspath $(BIN)/foxing)
 
+report-picture: $(CORPUS) $(VENV)/.test-tools
+	$(BIN)/python samples/report_picture.py samples/corpus
+
 bench: $(VENV)/.base
 	@$(BIN)/python -m tests.bench $(BENCH)
 
@@ -45,6 +53,9 @@ bench-duplicates bench-leakage bench-formats: bench-%: $(VENV)/.test-tools
 
 eval-detector: $(VENV)/.base
 	@$(BIN)/python -m tests.bench.detector $(EVAL)
+
+torture fuzz: $(VENV)/.test-tools
+	@$(BIN)/python -m tests.$@ $(if $(filter torture,$@),$(TORTURE),$(FUZZ))
 
 clean:
 	rm -rf $(VENV) out samples/corpus build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -137,7 +137,7 @@ class Findings:
                 resume = f"{folder}: the scan did not finish. Run the same foxing scan again: it resumes."
                 raise FindingsError(unfinished(folder) or resume) from error
             raise FindingsError(f"{folder}: holds no scan. Make one with: foxing scan PATHS -o {folder}") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise FindingsError(f"{folder / RECORD}: cannot be read ({error}). Scan again with --fresh.") from error
         if not isinstance(record, dict) or record.get("version") != FORMAT_VERSION:
             version = record.get("version") if isinstance(record, dict) else None

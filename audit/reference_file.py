@@ -148,7 +148,7 @@ def is_reference(path: Path) -> bool:
     """Whether a file says of itself that it is a reference, of whatever version."""
     try:
         record = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(record, dict) and record.get("format") == _KIND
 
@@ -166,7 +166,7 @@ def read_reference(path: Path) -> OwnReference:
         record = json.loads(content)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). {remedy}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is no reference file ({error}). {remedy}") from error
     if not isinstance(record, dict) or record.get("format") != _KIND:
         raise ConfigError(f"{path}: is no reference file. {remedy}")
@@ -179,7 +179,7 @@ def read_reference(path: Path) -> OwnReference:
         model = Model(**record["model"])
         by = record["by"] if record["by"] is None else str(record["by"])
         return OwnReference(model, by, groups, str(record["corpus"]), hashlib.sha256(content).hexdigest()[:32])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{path}: is damaged ({error}). {remedy}") from error
 
 

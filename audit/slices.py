@@ -153,7 +153,7 @@ def slice_records(folder: Path) -> list[SliceRecord]:
             record = json.loads(path.read_text("utf-8"))
             piece = Slice(int(named[1]), int(named[2]))
             found.append(SliceRecord(piece, record["settings"], bool(record["done"]), tuple(record["shards"])))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise FindingsError(f"{path}: is damaged ({error!r}). Remove it and run that part again.") from error
     return sorted(found, key=lambda record: record.piece.number)
 

@@ -18,8 +18,8 @@ __all__ = ["Entry", "digest", "expand", "is_remote", "open_binary", "stat"]
 
 _CHUNK_BYTES = 1 << 20
 _MAGIC = frozenset("*?[")
-# What the stores that fsspec knows call a tag or a time: S3, HTTP, GCS, Azure, SFTP, memory.
 _WEB = ("http://", "https://")
+# What the stores that fsspec knows call a tag or a time: S3, HTTP, GCS, Azure, SFTP, memory.
 _STAMPS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "updated", "created")
 
 

@@ -128,6 +128,7 @@ def run_job(
     setting = Setting(target, bfloat16=bfloat16, compiles=job.compiles)
     with first_alone():
         if is_first():
+            _sweep(out)
             _clear(out, fresh=fresh)
         out.mkdir(parents=True, exist_ok=True)
         folder = None if job.base is None else base_folder(job.base)
@@ -145,6 +146,15 @@ def run_job(
     if is_first():
         _finish(job, model, encoder, folder, out, outcome, setting, run)
     return outcome
+
+
+def _sweep(out: Path) -> None:
+    """Remove what a killed run was writing, or had not yet removed when it had written the state after it."""
+    for name in (".best-*", ".last-*", ".state-*", ".tokenizer-*", ".run-*", "metrics.[0-9]*"):
+        for left in out.glob(name):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+    for older in sorted(out.glob("state-*"))[:-1]:
+        shutil.rmtree(older)
 
 
 def _clear(out: Path, *, fresh: bool) -> None:

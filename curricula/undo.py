@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 
 from audit.destination import local_folder
 from audit.findings import write_json
-from audit.folders import Folder, LocalFolder
+from audit.folders import Folder, LocalFolder, sync
 from audit.lock import locked
 from curricula.edits_check import kept_answers
 from curricula.manifest import InputShard, Manifest, SeriesRecord, accounting, decode_schema
 from curricula.manifest_reader import curated_at, read_manifest
-from curricula.part_files import Layout, Receipt, sha256, sync
+from curricula.part_files import Layout, Receipt, sha256
 from curricula.plan import PlanCursor
 from curricula.row_hash import hash_rows, total
 from curricula.scatter import Buckets, bucket_path, ordered
@@ -66,6 +66,7 @@ def undo(path: Path | str, out: Path | str, *, advance: Callable[[int], None] = 
     names = _names(manifest, folder)
     _refuse(folder, curated, manifest)
     with locked(folder, LOCK):
+        _refuse(folder, curated, manifest)  # another undo may have been here since
         work = folder / WORK
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,11 +55,6 @@ class Verification:
     inputs: int = 0
     absent: list[str] = field(default_factory=list)
     remote: list[str] = field(default_factory=list)
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether `foxing undo` can rebuild what was read: everything that it reads is there as it was written."""
-        return not self.problems
 
     @property
     def return_code(self) -> int:
@@ -128,12 +123,22 @@ def _plan_of(found: Verification, out: Folder) -> Iterator[Path | None]:
     elif out.size(path) is None:
         found.problems.append(f"{path}: is missing")
     else:
-        with out.fetched(path) as file:
-            if sha256(file) != found.manifest.plan["sha256"]:
-                found.problems.append(f"{path}: its SHA-256 is not the recorded one")
-            yield file
+        with ExitStack() as stack:
+            yield _checked(found, out, path, str(found.manifest.plan["sha256"]), stack)
         return
     yield None
+
+
+def _checked(found: Verification, out: Folder, path: str, digest: str, stack: ExitStack) -> Path | None:
+    """A file whose digest was looked at, there until the stack is closed; None where it cannot be read."""
+    try:
+        file = stack.enter_context(out.fetched(path))
+        if sha256(file) != digest:
+            found.problems.append(f"{path}: its SHA-256 is not the recorded one")
+    except OSError as error:
+        found.problems.append(f"{path}: cannot be read ({(str(error).splitlines() or [type(error).__name__])[0]})")
+        return None
+    return file
 
 
 def _edits_of(found: Verification, plan: Path | None, series: SeriesRecord) -> Edits | None:
@@ -245,9 +250,8 @@ def _check_mask(found: Verification, out: Folder, receipt: Receipt) -> None:
         found.problems.append(f"{receipt.path}: is missing ({receipt.rows:,} rows)")
     else:
         found.files += 1
-        with out.fetched(receipt.path) as file:
-            if sha256(file) != receipt.sha256:
-                found.problems.append(f"{receipt.path}: its SHA-256 is not the recorded one")
+        with ExitStack() as stack:
+            _checked(found, out, receipt.path, receipt.sha256, stack)
 
 
 def _check_input(found: Verification, at: int, corpus: str | None, *, remote: bool) -> None:

@@ -302,7 +302,7 @@ def _header(metadata: Mapping[bytes, bytes]) -> Header:
         flags = facts["false_flags"]
         n = {str(name): int(value) for name, value in facts["n"].items()}
         found = None if flags is None else FalseFlags(**flags)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise SignalError(f"benchmark index: damaged ({error!r}). Make it again from the items.") from None
     return Header(metadata[_META_DIGEST].decode("ascii", "replace"), n, found)
 

@@ -80,7 +80,7 @@ class Pool:
         try:
             rows = [json.loads(line) for line in content.decode().splitlines() if line]
             return cls.of(Fact(row["relation"], row["question"], row["answer"]) for row in rows)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise SignalError(
                 f"{where}: no pool of exemplars ({error!r}). It holds JSON lines with relation, question and answer."
             ) from error

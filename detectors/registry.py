@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from detectors.errors import PluginError
@@ -13,9 +14,15 @@ SIGNALS = "foxing.signals"
 STAGES = "foxing.stages"
 
 
+@cache
+def _points(group: str) -> tuple[EntryPoint, ...]:
+    """The points of a group, read once: what is installed does not change while a process runs."""
+    return tuple(entry_points(group=group))
+
+
 def names(group: str) -> list[str]:
     """Names registered in an entry-point group, sorted."""
-    return sorted({point.name for point in entry_points(group=group)})
+    return sorted({point.name for point in _points(group)})
 
 
 def load(group: str, name: str) -> object:
@@ -24,7 +31,7 @@ def load(group: str, name: str) -> object:
     Raises:
         PluginError: no such name, the same name registered by two distributions, or an import that fails.
     """
-    found: dict[str, EntryPoint] = {point.value: point for point in entry_points(group=group) if point.name == name}
+    found: dict[str, EntryPoint] = {point.value: point for point in _points(group) if point.name == name}
     kind = group.removeprefix("foxing.").rstrip("s")
     if not found:
         known = names(group)

@@ -371,4 +371,8 @@ def rows_of(table: pa.Table) -> list[SourceRow]:
         frequent = {name: FrequentItems.from_bytes(row[f"frequent_{name}"]) for name in LISTS}
         return SourceSketch(n_bytes, Growth.from_bytes(row["growth"]), lengths, frequent)
 
-    return [SourceRow(row["source"], row["overflow"], sketch(row, row["bytes"])) for row in table.to_pylist()]
+    try:
+        rows = table.to_pylist()
+    except UnicodeDecodeError as error:
+        raise FindingsError(f"sketches are damaged ({error}). Scan with --fresh.") from error
+    return [SourceRow(row["source"], row["overflow"], sketch(row, row["bytes"])) for row in rows]

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audit.readers.protocol import BATCH_BYTES, MAX_BATCH_ROWS, Group, ShardError, first_line, refuse_columns
 from audit.readers.parquet_pages import rows_in_memory
+from audit.readers.protocol import BATCH_BYTES, MAX_BATCH_ROWS, Group, ShardError, first_line, refuse_columns
 from audit.storage import is_remote, open_binary
 
 __all__ = ["ParquetReader"]

@@ -14,7 +14,7 @@ from audit.storage import open_binary
 
 __all__ = ["EXPANDED_BYTES", "rows_in_memory"]
 
-EXPANDED_BYTES = 1 << 31
+EXPANDED_BYTES = 1 << 30
 """Most bytes that the values of one column may come to in a batch, if each of its rows has the largest value."""
 
 _HEADER_BYTES = 24

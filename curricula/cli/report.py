@@ -179,7 +179,7 @@ def _card(path: Path | None) -> str | None:
     if path is None or not path.exists():
         return None
     try:
-        return path.read_text("utf-8")
+        return path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a card ({error}). Name another file with -o.") from error
 

@@ -51,3 +51,13 @@ def test_unreadable_manifest_exits_2(foxing: Run, tmp_path: Path) -> None:
     assert done.code == 2
     assert "no such file" in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def test_several_manifests_are_checked_and_the_worst_gives_the_exit_code(
+    foxing: Run, out: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(out, tmp_path / "other")
+    assert foxing("verify", out / "manifest.json", tmp_path / "other").out.count("every input row") == 2
+    (tmp_path / "other" / "data" / "part-00000.parquet").unlink()
+    done = foxing("verify", tmp_path / "other", out)
+    assert done.code == 1 and "mismatch:" in done.out and "every input row" in done.out
