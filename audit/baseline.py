@@ -61,7 +61,7 @@ def read_baseline(path: Path) -> Older:
     remedy = "Write it with: foxing check --format json --output-file FILE"
     try:
         found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is no baseline ({error}). {remedy}") from error
     if not isinstance(found, dict) or (found.get("format"), found.get("version")) != (_FORMAT, _VERSION):
         raise ConfigError(f"{path}: is not {_FORMAT} {_VERSION}. {remedy}")

@@ -55,6 +55,11 @@ class Rate:
     interval: tuple[float, float] | None
     sources: tuple[tuple[int, int], ...]
 
+    @property
+    def is_corrected(self) -> bool:
+        """Whether the budget was compared with an estimate, and not with the counted share."""
+        return self.share is not None and self.share != self.hits / self.n
+
 
 @dataclass(frozen=True)
 class Entry:

@@ -41,7 +41,8 @@ def chart(series: Series, rules: Sequence[str] = ()) -> str:
     shown = [rule for rule in newest.rates if rule.startswith(tuple(rules) or "")]
     drifted = {(look.audit.number, change.rule) for look in series.looks for change in look.drifted}
     height = _TOP + _PANEL * max(1, len(shown))
-    title = f"{plain(newest.corpus)}: {count(len(series.audits), 'audit')} from {_day(series.audits[0])} to {_day(newest)}"
+    audits = count(len(series.audits), "audit")
+    title = f"{plain(newest.corpus)}: {audits} from {_day(series.audits[0])} to {_day(newest)}"
     panels = [_panel(series, rule, top=_TOP + _PANEL * place, drifted=drifted) for place, rule in enumerate(shown)] or [
         _text(_LEFT, _TOP + 20, "no rule was judged")
     ]
@@ -69,9 +70,10 @@ def _panel(series: Series, rule: str, *, top: int, drifted: set[tuple[int, str]]
     audits = [audit for audit in series.audits if rule in audit.rates]
     rates = [audit.rates[rule] for audit in audits]
     values = [rate.hits / rate.n for rate in rates]
-    # An interval of the corrected share may reach to 1 and would flatten the line: only those of counted shares show.
-    bands = [rate.interval if rate.share == rate.hits / rate.n else None for rate in rates]
-    highest = max([*values, *(band[1] for band in bands if band), rates[-1].budget, 1e-6]) * 1.1
+    # The interval and the budget of a corrected share are not about what was flagged, which is what the line shows.
+    bands = [None if rate.is_corrected else rate.interval for rate in rates]
+    limit = None if rates[-1].is_corrected else rates[-1].budget
+    highest = max([*values, *(band[1] for band in bands if band), limit or 0.0, 1e-6]) * 1.1
     # A clock may have been set back between two audits.
     first, last = min(audit.at.timestamp() for audit in audits), max(audit.at.timestamp() for audit in audits)
 
@@ -89,22 +91,29 @@ def _panel(series: Series, rule: str, *, top: int, drifted: set[tuple[int, str]]
     ]
     edge = [(x(audit), y(band[1])) for audit, band in zip(audits, bands, strict=True) if band]
     edge += [(x(audit), y(band[0])) for audit, band in reversed(list(zip(audits, bands, strict=True))) if band]
-    budget = y(rates[-1].budget)
-    now = ", drifted" if (audits[-1].number, rule) in drifted else ""
+    now = " flagged" if rates[-1].is_corrected else ""
+    now += ", drifted" if (audits[-1].number, rule) in drifted else ""
     return "\n".join(
         [
             _text(_LEFT, top + 14, f"{rule} {plain(rates[-1].name)}: {percent(values[-1])}{now}"),
             f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(0):.1f}" y2="{y(0):.1f}"/>',
-            f'<line class="budget" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{budget:.1f}" y2="{budget:.1f}"/>',
+            *([] if limit is None else _budget(y(limit), percent(limit), lowest=y(0))),
             f'<polygon class="band" points="{_points(edge)}"/>' if edge else "",
             f'<polyline class="line" points="{_points(points)}"/>',
             *marks,
             _text(_LEFT - 6, y(0), "0 %", end=True),
-            _text(_LEFT - 6, budget, f"{percent(rates[-1].budget)}", end=True),
             _text(_LEFT, y(0) + 16, _day(audits[0]), muted=True),
             _text(_WIDTH - _RIGHT, y(0) + 16, _day(audits[-1]), end=True, muted=True),
         ]
     )
+
+
+def _budget(at: float, text: str, *, lowest: float) -> list[str]:
+    """The line of a budget, and its figure where that does not cover the one of 0."""
+    return [
+        f'<line class="budget" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>',
+        _text(_LEFT - 6, min(at, lowest - 12), text, end=True),
+    ]
 
 
 def _mark(at: tuple[float, float], audit: Audit, value: float, *, is_drift: bool) -> str:

@@ -18,7 +18,8 @@ _SHOWN_AUDITS = 12
 def described(series: Series) -> list[str]:
     """Lines of text, the verdict first."""
     newest, looks = series.audits[-1], series.looks
-    lines = [f"{newest.corpus}: {count(len(series.audits), 'audit')}, the newest number {newest.number} of {_when(newest)}"]
+    audits = count(len(series.audits), "audit")
+    lines = [f"{newest.corpus}: {audits}, the newest number {newest.number} of {_when(newest)}"]
     if series.left_out:
         lines.append(f"left out: {count(series.left_out, 'audit')}, measured or judged otherwise")
     if not looks:
@@ -30,6 +31,11 @@ def described(series: Series) -> list[str]:
     else:
         lines.append(f"No drift since audit {series.baseline.number} of {_when(series.baseline)}.")
     lines += ["", *_table(series, look.changes), ""]
+    lines += [
+        f"{change.rule}: what was flagged, before any correction"
+        for change in look.changes
+        if newest.rates[change.rule].is_corrected
+    ]
     level = 100 * (1 - look.error / max(1, len(look.changes)))
     lines.append(
         f"look {look.number} since the baseline; intervals at {level:.4g} %, so that "

@@ -30,6 +30,7 @@ from audit.sequential_measure import Measured
 from audit.sequential_units import UNIT_ROWS, Population
 from audit.worst import Worst
 from detectors import registry
+from detectors.errors import ConfigError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,12 +53,19 @@ class Limits:
         max_rows: most rows to measure.
         strict: judge FX101 by the upper end of its corrected share.
         top: worst rows kept for each rule.
+
+    Raises:
+        ConfigError: `error` is no such chance.
     """
 
     error: float = 0.05
     max_rows: int = 200_000
     strict: bool = False
     top: int = 10
+
+    def __post_init__(self) -> None:
+        if not 0 < self.error < 1:
+            raise ConfigError(f"error rate {self.error:g}: nothing could be decided. Give one between 0 and 1.")
 
 
 def meeting_share(budget: float, end: Callable[[float], float]) -> float | None:

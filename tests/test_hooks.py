@@ -173,13 +173,13 @@ def filled(value: str, inputs: Mapping[str, str]) -> str:
     return re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda found: inputs[found[1]], value)
 
 
-def action(folder: Path, **given: str) -> tuple[subprocess.CompletedProcess[str], str]:
+def action(folder: Path, *, runner: Path | None = None, **given: str) -> tuple[subprocess.CompletedProcess[str], str]:
     """The check step of the action as a runner runs it, and the outputs that it set."""
     inputs = {name: str(one.get("default", "")) for name, one in ACTION["inputs"].items()}
     inputs |= {name.replace("_", "-"): value for name, value in given.items()}
     (step,) = [step for step in ACTION["runs"]["steps"] if step.get("id") == "check"]
-    temporary = folder.parent / f"runner{len(list(folder.parent.glob('runner*')))}"
-    temporary.mkdir()
+    temporary = runner or folder.parent / f"runner{len(list(folder.parent.glob('runner*')))}"
+    temporary.mkdir(exist_ok=True)
     more = {name: filled(value, inputs) for name, value in step["env"].items()}
     more |= {"RUNNER_TEMP": str(temporary), "GITHUB_OUTPUT": str(temporary / "output")}
     where = folder / filled(step["working-directory"], inputs)
@@ -200,6 +200,9 @@ def test_the_action_annotates_writes_sarif_and_exits_by_the_verdict(tmp_path: Pa
     assert done.returncode == 1 and output == "exit-code=1\n", done.stderr
     assert "::error file=data/it's a file.parquet,title=FX102 assistant residue::" in done.stdout
     assert "data/it%27s%20a%20file.parquet" in (folder / "foxing.sarif").read_text()
+    parquet(folder / "good" / "a.parquet", texts(9))
+    done, output = action(folder, runner=tmp_path / "runner0", paths="good")
+    assert done.returncode == 0 and output == "exit-code=1\nexit-code=0\n", "a job may use the action again"
 
 
 def test_the_action_samples_and_takes_no_input_for_a_command(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def read_baseline(path: Path) -> Assessment:
     """
     try:
         document = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error}). Name a scan's folder or a JSON report.") from error
     kind = document.get("format") if isinstance(document, dict) else None
     if kind not in READABLE or document.get("version") != READABLE[kind]:

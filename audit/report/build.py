@@ -178,7 +178,8 @@ class _Seen:
             return absent, absent
         words = None if machine is None else machine.shares.words if machine.shares is not None else machine.by_words
         scores = score_section(self.cells.total, self.flags, self.evidence.profiles, self.tables)
-        return scores, yield_section(self.flags, words, self.tables)
+        rate = flagging_rate(machine.rule) if machine is not None else None
+        return scores, yield_section(self.flags, words, self.tables, rate=rate)
 
 
 def _no_share(machine: Result | None) -> str:

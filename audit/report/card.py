@@ -40,6 +40,8 @@ def render_card(report: Report, card: str | None = None) -> str:
     Raises:
         InputError: the card has one of the two comments without the other, or in another order.
     """
+    if card is not None and "\r\n" in card:
+        return render_card(report, card.replace("\r\n", "\n")).replace("\n", "\r\n")
     section = "\n".join((BEGIN, *_section(report), END))
     if card is None:
         head = "\n".join(("---", *_metadata(report), *_ours(report), "---"))

@@ -39,7 +39,8 @@ class Scores:
 
     Attributes:
         centres: log odds in the middle of each bin; the outer ones are open.
-        n: documents of the corpus.
+        n: documents of the corpus whose scores can be compared: those unlike the detector's training texts are not in.
+        judged: documents that can be flagged, those unlike it too.
         corpus: share of them in each bin.
         human, machine: the mean over labelled sources.
         human_low, human_high: tenth and ninetieth percentile over labelled human sources, bin by bin.
@@ -49,6 +50,7 @@ class Scores:
 
     centres: Bins
     n: int
+    judged: int
     corpus: Bins
     human: Bins
     human_low: Bins
@@ -82,8 +84,10 @@ class Yield:
 
     Attributes:
         words: all words, of documents without a score too; those are always kept.
+        rate: at which FX101 flags, the rate of one of the points; None where it flags by something else.
         points: mildest rate first; the first one drops nothing.
     """
 
     words: int
+    rate: float | None
     points: tuple[YieldPoint, ...]

@@ -22,7 +22,7 @@ class Measure:
         levels: ranks, 0 to 1, of the values.
         corpus: value at each; None without documents.
         reference: likewise of the reference.
-        n: documents of the corpus that have the measure.
+        n: documents of the corpus that have the measure, of languages that the reference has where there are any.
         below: share of them below the reference's 5 % point; above its 95 % point where high is bad.
         high_is_bad: whether large values are the repetitive ones.
         sources: source to its median, largest sources first.
@@ -46,6 +46,8 @@ class Variety:
     Attributes:
         reference: what it is, in words.
         reference_n: documents behind it.
+        left_out: documents of languages that it has not got; they are in the measures only where it has none at all of
+            the corpus.
         measures: each measure.
         distinct: source to share of different pairs of words among `equal_words` words; empty without sketches.
         equal_words: at which sources are compared.
@@ -55,6 +57,7 @@ class Variety:
 
     reference: str
     reference_n: int
+    left_out: int
     measures: tuple[Measure, ...]
     distinct: Mapping[str, float]
     equal_words: int | None

@@ -13,7 +13,6 @@ from audit.report.visible import one_line
 __all__ = ["glance"]
 
 _LEAST_DOCUMENTS = 30
-_FILTER = 0.01
 _BETTER = 0.05
 _NAME = 50
 Item = tuple[str, str, Tone]
@@ -76,12 +75,13 @@ def _worst_source(report: Report) -> Iterator[Item]:
 def _filter(report: Report) -> Iterator[Item]:
     if isinstance(report.yield_curve, Absent):
         return
-    point = next((point for point in report.yield_curve.points if point.rate == _FILTER), None)
+    curve = report.yield_curve
+    point = next((point for point in curve.points if curve.rate is not None and point.rate == curve.rate), None)
     if point is not None:
         left = f"{percent(point.interval.low)} to {percent(point.interval.high)}"
         yield (
-            f"Dropping what FX101 flags keeps {percent(point.kept)} of words and leaves {percent(point.left)} "
-            f"machine-written ({left}).",
+            f"Dropping what FX101 flags keeps {percent(point.kept)} of words, costs about {percent(point.human_lost)} "
+            f"of human text and leaves {percent(point.left)} machine-written ({left}).",
             "yield",
             Tone.PLAIN,
         )

@@ -11,7 +11,7 @@ from audit.report.content_text import Document, Excerpt, PairText
 from audit.report.figures import between, share_of
 from audit.report.sections import sections_of
 from audit.report.visible import one_line, visible
-from audit.report.wording import verdict
+from audit.report.wording import headline_words, verdict
 
 __all__ = ["escaped", "render_markdown", "table_lines"]
 
@@ -29,11 +29,11 @@ def render_markdown(report: Report) -> str:
     """The report as CommonMark with tables, without a final newline."""
     head = report.headline
     share = "no estimate" if head.share is None else share_of(head.share)
-    interval = f", 95 % interval {between(head.interval)}" if head.interval is not None else ""
+    interval = f"; 95 % interval {between(head.interval)}" if head.interval is not None else ""
     lines = [
         f"# {escaped(report.title)}",
         "",
-        f"**{share}** of documents are machine-written{interval}. Of {head.n:,} documents judged. "
+        f"**{share}** {headline_words(head)}{interval}. Of {head.n:,} documents judged. "
         f"Verdict: **{verdict(head)[0]}**.",
     ]
     for section in sections_of(report):

@@ -21,7 +21,7 @@ from audit.report.figures import between, share_of
 from audit.report.markup import Element, Node, el, written
 from audit.report.sections import sections_of
 from audit.report.visible import one_line
-from audit.report.wording import verdict
+from audit.report.wording import headline_words, verdict
 
 __all__ = ["render_page"]
 
@@ -73,7 +73,7 @@ def _header(report: Report, title: str) -> Element:
             el("span", _spoken(big), class_="big"),
             el(
                 "div",
-                el("p", el("strong", "of documents are machine-written"), _spoken(f", {interval}.")),
+                el("p", el("strong", headline_words(head)), _spoken(f"; {interval}.")),
                 el("p", f"Of {counted(head.n, 'document')} judged. Verdict: ", _verdict(head), "."),
                 class_="words",
             ),

@@ -98,6 +98,7 @@ def score_section(cell: Cell, flags: Flags, profiles: Profiles | None, tables: C
     return Scores(
         centres=_bins(BIN_ODDS),
         n=n,
+        judged=int(flags.documents.sum()),
         corpus=_bins(cell.documents / n),
         human=_bins(reference.human.shapes.mean(axis=0)),
         human_low=_bins(low),
@@ -125,7 +126,9 @@ def _pooled(trials: Sequence[ErrorRate]) -> tuple[float | None, int]:
     return (sum(one.hits for one in trials) / n if n else None), n
 
 
-def yield_section(flags: Flags, words: Prevalence | Estimate | None, tables: Calibration) -> Yield | Absent:
+def yield_section(
+    flags: Flags, words: Prevalence | Estimate | None, tables: Calibration, *, rate: float | None
+) -> Yield | Absent:
     """What is left when documents at or below a rate go.
 
     The machine words that go are those flagged less the human words flagged by mistake, F - (1 - share) * FPR, so
@@ -137,6 +140,7 @@ def yield_section(flags: Flags, words: Prevalence | Estimate | None, tables: Cal
         flags: of the corpus.
         words: the estimated share of machine-written words.
         tables: the calibration.
+        rate: at which FX101 flags; None where it flags by something else.
     """
     if not flags.all_words:
         return Absent("Words were not counted. Scan with --signals document,ai_text to see what a filter would keep.")
@@ -144,17 +148,17 @@ def yield_section(flags: Flags, words: Prevalence | Estimate | None, tables: Cal
         return Absent("There is no estimate of the share of machine-written words, so what a filter leaves is unknown.")
     points = [YieldPoint(0.0, 1.0, words.share, words.interval, 0.0)]
     there = np.array([words.interval.low, words.share, words.interval.high])
-    for rate in flags.rates:
-        gone = flags.flagged(rate)[1] / flags.all_words
-        trials = [one for one in tables.error_rates(rate) if one.kind == "human" and one.n]
-        shares = np.array([one.hits / one.n for one in trials] or [rate])
+    for at in flags.rates:
+        gone = flags.flagged(at)[1] / flags.all_words
+        trials = [one for one in tables.error_rates(at) if one.kind == "human" and one.n]
+        shares = np.array([one.hits / one.n for one in trials] or [at])
         pooled = _pooled(trials)[0]
-        middle = rate if pooled is None else pooled
+        middle = at if pooled is None else pooled
         low, high = (float(end) for end in np.quantile(shares, _OUTER))
         shares_of = ((words.interval.low, low), (words.share, middle), (words.interval.high, high))
         left = np.array([share - gone + (1 - share) * mistaken for share, mistaken in shares_of])
         # A stricter filter never brings machine text back, whatever the labelled rates say of it.
         there = np.minimum(there, np.clip(left, 0.0, 1.0 - gone))
         ends = sorted((there / (1 - gone)).tolist()) if gone < 1 else [0.0, 0.0, 0.0]
-        points.append(YieldPoint(rate, 1 - gone, ends[1], Interval(ends[0], ends[2]), middle))
-    return Yield(flags.all_words, tuple(points))
+        points.append(YieldPoint(at, 1 - gone, ends[1], Interval(ends[0], ends[2]), middle))
+    return Yield(flags.all_words, rate, tuple(points))

@@ -90,7 +90,7 @@ def _thresholds(found: Scores) -> Table:
         tuple(
             (
                 Cell(f"p_human ≤ {one.rate:g}"),
-                Cell(f"{percent(one.flagged / found.n)} ({one.flagged:,})"),
+                Cell(f"{percent(one.flagged / found.judged)} ({one.flagged:,})" if found.judged else "–"),
                 Cell(f"{share_of(one.human)} of {one.human_n:,}"),
                 Cell(f"{share_of(one.machine)} of {one.machine_n:,}"),
             )
@@ -125,7 +125,7 @@ def _yield_chart(found: Yield) -> Chart:
         dots=True,
     )
     last = points[-1]
-    rates = {0.01, 0.1}
+    marked = {found.rate, 0.1}
     return Chart(
         title="Words kept against contamination left",
         description=(
@@ -137,9 +137,9 @@ def _yield_chart(found: Yield) -> Chart:
             y=share_axis("machine-written, of words kept", max(point.interval.high for point in points)),
             series=(series,),
             marks=tuple(
-                Mark(point.kept, f"p_human ≤ {point.rate:g}" + (" (FX101)" if point.rate == 0.01 else ""))
+                Mark(point.kept, f"p_human ≤ {point.rate:g}" + (" (FX101)" if point.rate == found.rate else ""))
                 for point in points
-                if point.rate in rates
+                if point.rate in marked
             ),
         ),
         table=Table(

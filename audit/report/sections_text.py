@@ -37,6 +37,14 @@ def diversity_section(report: Report) -> Section:
         ),
         _variety_chart(found),
     ]
+    if found.left_out:
+        blocks.append(
+            Paragraph(
+                f"In languages that the reference has not got, and so beside nothing: "
+                f"{count(found.left_out, 'document')}.",
+                Tone.NOTE,
+            )
+        )
     if any(len(measure.sources) > 1 for measure in found.measures):
         blocks.append(Fold("Medians by source", (_medians(found),)))
     blocks += _whole(found)

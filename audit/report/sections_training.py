@@ -24,7 +24,7 @@ from audit.report.figures import amount, axis_of, between, dash, named, share_of
 from audit.report.visible import one_line
 
 if TYPE_CHECKING:
-    from audit.report.content_training import Knowledge, Outcome, TrialChange, Trials
+    from audit.report.content_training import Knowledge, Outcome, Outcomes, TrialChange, Trials
 
 __all__ = ["curricula_section", "knowledge_section", "trial_section"]
 
@@ -92,8 +92,9 @@ def curricula_section(report: Report) -> Section:
     if known:
         blocks += [
             Paragraph(
-                f"Each by itself, with its own settings, before and after; nothing was written. Words: {found.count}. "
-                "Flagged: rows that FX101 hits, of those with a score. A curriculum that only orders keeps everything."
+                "Each by itself, with its own settings, before and after; nothing was written. "
+                f"Words: {_counted(found)}. Flagged: rows that FX101 hits, of those with a score. "
+                "A curriculum that only orders keeps everything."
             ),
             _outcomes(known),
         ]
@@ -101,6 +102,10 @@ def curricula_section(report: Report) -> Section:
         summary = f"Cannot be carried out on these findings: {len(absent)}, and why"
         blocks.append(Fold(summary, (_refused(absent),)))
     return Section("curricula", title, tuple(blocks))
+
+
+def _counted(found: Outcomes) -> str:
+    return "as foxing segments text" if found.count == "document.words" else f"the column {found.count}"
 
 
 def _outcomes(known: list[Outcome]) -> Table:

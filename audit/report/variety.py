@@ -102,18 +102,23 @@ class Histograms:
 def _count(into: dict[str, I64], names: Sequence[str], values: pl.Series) -> None:
     import polars as pl
 
-    kinds, place = np.unique(np.array(names, dtype=object).astype(str), return_inverse=True)
-    counts = np.zeros((len(kinds), len(MEASURES), BINS), np.int64)
+    found_kinds, found_place = np.unique(np.array(names, dtype=object).astype(str), return_inverse=True)
+    new = [kind for kind in found_kinds.tolist() if kind not in into][: max(0, _MOST_SOURCES - len(into))]
+    kinds = [kind for kind in found_kinds.tolist() if kind in into] + new
+    # Rows of kinds beyond the limit count in a last place that nobody reads.
+    rank = {kind: at for at, kind in enumerate(kinds)}
+    place = np.array([rank.get(kind, len(kinds)) for kind in found_kinds.tolist()], np.int64)[found_place]
+    counts = np.zeros((len(kinds) + 1, len(MEASURES), BINS), np.int64)
     for at, (measure, scale) in enumerate(MEASURES.items()):
         found = values.struct.field(measure).cast(pl.Float64)
         known = found.is_not_null().to_numpy()
         bins = np.clip(np.searchsorted(scale.edges, found.drop_nulls().to_numpy(), side="right") - 1, 0, BINS - 1)
-        flat = np.bincount(place[known] * BINS + bins, minlength=len(kinds) * BINS)
-        counts[:, at] = flat.reshape(len(kinds), BINS)
-    for kind, found_counts in zip(kinds.tolist(), counts, strict=True):
+        flat = np.bincount(place[known] * BINS + bins, minlength=(len(kinds) + 1) * BINS)
+        counts[:, at] = flat.reshape(len(kinds) + 1, BINS)
+    for kind, found_counts in zip(kinds, counts[:-1], strict=True):
         if kind in into:
             into[kind] += found_counts
-        elif len(into) < _MOST_SOURCES:
+        else:
             into[kind] = found_counts.copy()
 
 
@@ -128,6 +133,10 @@ class Reference:
 
     name: str
     languages: Mapping[str, I64]
+
+    def holds(self, language: str) -> bool:
+        """Whether documents of a language can be laid beside it."""
+        return "" in self.languages or language in self.languages
 
     def mixed(self, corpus: Mapping[str, I64]) -> F64:
         """float64[measures, BINS]: the reference in the languages of the corpus, in its proportions."""
@@ -168,10 +177,14 @@ def variety_section(histograms: Histograms, reference: Reference, profile: Profi
             "Diversity was not measured, or no document has 50 words. Scan with --signals document,diversity."
         )
     mixed = reference.mixed(histograms.languages)
+    # Documents of a language that the reference has not got would pass for unlike it.
+    alike = {name: counts for name, counts in histograms.languages.items() if reference.holds(name)}
+    compared = sum(alike.values(), np.zeros_like(total))
+    counted = compared if compared.any() else total
     behind = [counts for name, counts in reference.languages.items() if not name or name in histograms.languages]
     largest = sorted(histograms.sources, key=lambda name: (-int(histograms.sources[name].sum()), name))
     measures = tuple(
-        _measure(name, scale, total[at], mixed[at], {one: histograms.sources[one][at] for one in largest})
+        _measure(name, scale, counted[at], mixed[at], {one: histograms.sources[one][at] for one in largest})
         for at, (name, scale) in enumerate(MEASURES.items())
     )
     distinct, phrases = {}, {}
@@ -186,6 +199,7 @@ def variety_section(histograms: Histograms, reference: Reference, profile: Profi
     return Variety(
         reference=reference.name,
         reference_n=max((int(counts[0].sum()) for counts in [sum(behind, np.zeros_like(total))]), default=0),
+        left_out=int((total[0] - compared[0]).sum()),
         measures=measures,
         distinct=distinct,
         equal_words=None if profile is None else profile.equal_words,

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from audit.intervals import Interval
     from audit.report.content import Headline
 
-__all__ = ["caveats", "meaning", "verdict"]
+__all__ = ["caveats", "headline_words", "meaning", "verdict"]
+
+_WIDE = 0.5
+_ESTIMATED = "of documents are machine-written, by estimate"
 
 
 def meaning(share: float | None, interval: Interval | None, budget: float, reason: str | None) -> str:
@@ -24,12 +27,19 @@ def meaning(share: float | None, interval: Interval | None, budget: float, reaso
         f"An estimated {percent(share)} of the documents are machine-written; everything from {percent(interval.low)} "
         f"to {percent(interval.high)} agrees with what was measured (95 % interval)."
     )
+    if interval.high - interval.low > _WIDE:
+        found += " So wide an interval makes the estimate a guess; its lower end is what to go by."
     limit = percent(budget)
     if interval.low > budget:
         return f"{found} Even the lower end is above the budget of {limit}, so there is more than is tolerated."
     if interval.high <= budget:
         return f"{found} Even the upper end is within the budget of {limit}."
     return f"{found} The budget of {limit} lies inside the interval, so whether it is kept cannot be said yet."
+
+
+def headline_words(head: Headline) -> str:
+    """What stands after the share, or after "no estimate"."""
+    return "of the share of machine-written documents" if head.share is None else _ESTIMATED
 
 
 def verdict(head: Headline) -> tuple[str, Tone]:

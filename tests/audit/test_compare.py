@@ -17,6 +17,7 @@ from audit.config import Config, ScanConfig
 from audit.prevalence import Interval, wilson
 from audit.rules import rules_from
 from audit.scan import scan
+from audit.signature import differing
 
 CONFIG = Config(scan=ScanConfig(signals=("near_dup",), by="site", workers=1, sketches=False))
 RULES = rules_from({})
@@ -32,6 +33,11 @@ def assessed(folder: Path, name: str, copies: dict[str, int], config: Config = C
     path = folder / f"{name}.parquet"
     pl.DataFrame({"text": texts, "site": np.repeat(list(copies), 60).tolist()}).write_parquet(path)
     return assess(scan([str(path)], folder / f"{name}-audit", config).findings, RULES, select=["FX3"])
+
+
+def test_signatures_of_any_shape_can_be_held_against_each_other() -> None:
+    assert list(differing("odd", "a:1:x|corpus:2|seed:3|sample:4")) == [("odd", "", None), ("a", None, "1:x")]
+    assert list(differing("", "foxing:1|seed:2")) == []
 
 
 def test_a_change_beyond_chance_is_told_and_one_within_it_is_not(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.ledger import Entry, Ledger, Rate, entry_of, measured_by
+from audit.ledger import Entry, Ledger, Rate, entry_of
 from audit.ledger_chart import chart
 from audit.ledger_drift import design_effect, series_of, spent
+from audit.ledger_report import described
+from audit.signature import measured_by
 from detectors.errors import ConfigError, InputError, OutputError
 
 SIGNATURE = "foxing:0.1.0|document:1:7674|rules:7e10|corpus:41d8|seed:17"
@@ -82,6 +84,11 @@ def test_what_is_no_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
         Ledger(tmp_path / "none").audits()
 
 
+def test_the_counts_of_a_sample_that_stopped_at_will_are_refused() -> None:
+    with pytest.raises(ConfigError, match="is of a sample"):
+        entry_of({"format": "foxing-assessment", "version": 1, "sample": {"rows": 64}}, "a.json")
+
+
 @pytest.mark.parametrize("document", [[], {"format": "foxing-assessment", "version": 1}, {"format": "x", "version": 1}])
 def test_what_is_no_assessment_is_refused(document: object) -> None:
     with pytest.raises(ConfigError, match="foxing check --format json"):
@@ -106,6 +113,20 @@ def test_a_step_is_a_drift_until_it_is_accepted(tmp_path: Path) -> None:
     assert series.baseline.number == 3 and not series.drifted
     with pytest.raises(InputError, match="has no audit 9"):
         ledger.accept(9)
+
+
+def test_what_was_accepted_last_is_the_baseline_whatever_its_number(tmp_path: Path) -> None:
+    ledger = written(tmp_path, *[entry((1000, 10 * at), (1000, 10 * at)) for at in (1, 2, 3, 4)])
+    for number in (3, 2):
+        ledger.accept(number)
+        assert series_of(ledger.audits()).baseline.number == number
+    assert [audit.accepted for audit in ledger.audits()] == [0, 2, 1, 0]
+
+
+@pytest.mark.parametrize(("error", "change"), [(float("nan"), 0.0), (0.05, float("nan")), (0.0, 0.0), (0.05, 2.0)])
+def test_limits_by_which_nothing_could_drift_are_refused(tmp_path: Path, error: float, change: float) -> None:
+    with pytest.raises(ConfigError, match="no drift could be found"):
+        series_of(written(tmp_path, entry((1000, 10))).audits(), error=error, min_change=change)
 
 
 def test_a_change_that_is_small_enough_is_no_drift_and_a_fall_is_one(tmp_path: Path) -> None:
@@ -144,6 +165,20 @@ def test_sources_that_are_hit_all_or_nothing_count_as_one_document_each() -> Non
     assert design_effect([[(100, 1)] * 9, [(100, 90)] * 9], error=0.05) == 1
 
 
+@pytest.mark.parametrize("error", [0.1, 0.0025, 1e-5])
+@pytest.mark.parametrize(("sources", "freedom"), [(2, 1), (3, 2), (5, 4), (8, 7), (61, 60), (100, 99)])
+def test_few_sources_widen_as_much_as_students_t_does(error: float, sources: int, freedom: int) -> None:
+    """Against scipy: half of the documents of each source are hit, all of them or none, in turn."""
+    from scipy.stats import norm, t
+
+    counts = [(10, 10 * (at % 2)) for at in range(sources)]
+    share = sum(hits for _, hits in counts) / (10 * sources)
+    spread = sum((hits - share * n) ** 2 for n, hits in counts) * sources / freedom
+    wider = float(t.ppf(1 - error / 2, freedom) / norm.ppf(1 - error / 2))
+    expected = spread / (10 * sources * share * (1 - share)) * wider**2
+    assert design_effect([counts], error=error) == pytest.approx(expected, rel=1e-3)
+
+
 def test_two_audits_of_one_process_are_seldom_said_to_have_drifted(tmp_path: Path) -> None:
     """At a promised 20 % for the first look's half, sources vary (intra-class correlation 0.05): 100 pairs."""
     random, alarms = np.random.default_rng(11), 0
@@ -158,6 +193,18 @@ def test_two_audits_of_one_process_are_seldom_said_to_have_drifted(tmp_path: Pat
             pair.append(replace(made, number=number, rates={"FX102": rate}))
         alarms += bool(series_of(pair, error=0.2).drifted)
     assert alarms <= 10 + 3 * 3
+
+
+def test_a_corrected_share_has_no_budget_beside_what_was_flagged(tmp_path: Path) -> None:
+    counted = entry((1000, 30))
+    ((rate, names),) = counted.rates
+    corrected = replace(counted, rates=((replace(rate, share=0.2), names),))
+    for at, (each, lines) in enumerate(((counted, 1), (corrected, 0))):
+        (tmp_path / str(at)).mkdir()
+        series = series_of(written(tmp_path / str(at), each, each).audits())
+        text = chart(series)
+        assert text.count('class="budget"') == lines == 1 - text.count("3.00 % flagged")
+        assert ("FX102: what was flagged, before any correction" in described(series)) == (not lines)
 
 
 @pytest.mark.parametrize("entries", [1, 5])

@@ -15,6 +15,7 @@ from audit.intervals import Interval
 from audit.report.baseline import read_baseline
 from audit.report.build import Asked, build_report
 from audit.report.content import Absent, Headline, Report
+from audit.report.content_scores import Scores, Yield
 from audit.report.content_training import Curve, Knowledge, Outcome, Outcomes, TrialArm, TrialChange, Trials, Unknown
 from audit.report.document import render_json, schema
 from audit.report.glance import glance
@@ -26,7 +27,6 @@ from audit.rules import DEFAULTS
 from detectors.errors import InputError
 from tests.audit.judging import row, write_findings
 from tests.hostile import ITEM, PAYLOADS
-from tests.reports import scan_hostile
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
 SECTIONS = (
@@ -35,10 +35,9 @@ SECTIONS = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Findings, Report]:
-    findings = scan_hostile(tmp_path_factory.mktemp("hostile"))
-    return findings, build_report(findings, DEFAULTS)
+@pytest.fixture
+def hostile(hostile_scan: Findings, hostile_report: Report) -> tuple[Findings, Report]:
+    return hostile_scan, hostile_report
 
 
 @pytest.fixture
@@ -106,6 +105,13 @@ def test_all_sections_have_figures_where_everything_was_measured(hostile: tuple[
     page = render_page(report)
     for title in ("Distribution of scores", "Lexical diversity", "SliCK categories", "Learning curves"):
         assert title in page
+
+
+def test_shares_of_flagged_documents_are_of_all_that_were_judged(hostile: tuple[Findings, Report]) -> None:
+    scores, rule = hostile[1].scores, next(rule for rule in hostile[1].rules if rule.id == "FX101")
+    assert isinstance(scores, Scores) and scores.judged == rule.n == hostile[1].headline.n
+    (threshold,) = [one for one in scores.thresholds if one.rate == 0.01]
+    assert threshold.flagged == rule.hits
 
 
 def test_groups_add_up_to_the_corpus(hostile: tuple[Findings, Report]) -> None:
@@ -215,6 +221,28 @@ def test_the_headline_says_what_the_interval_leaves_open(low: float, high: float
 def test_a_verdict_is_within_budget_only_where_the_whole_interval_is(judged: str, high: float, said: str) -> None:
     head = Headline(0.02, Interval(0.0, high), 9, None, None, 0.05, judged, "", "", (), ())
     assert verdict(head)[0].startswith(said)
+
+
+def test_an_interval_that_leaves_most_shares_open_is_called_a_guess() -> None:
+    assert "a guess" in meaning(0.3, Interval(0.17, 1.0), 0.05, None)
+    assert "a guess" not in meaning(0.3, Interval(0.25, 0.35), 0.05, None)
+
+
+def test_the_filter_is_told_at_the_rate_at_which_fx101_flags(hostile: tuple[Findings, Report]) -> None:
+    def told(report: Report) -> list[str]:
+        return [text for text, target, _ in glance(report) if target == "yield"]
+
+    (one,), milder = (
+        told(hostile[1]),
+        [dataclasses.replace(rule, when="ai_text.p_human <= 0.2") for rule in DEFAULTS[:1]],
+    )
+    assert DEFAULTS[0].id == "FX101" and "costs about" in one
+    report = build_report(hostile[0], milder, Asked(with_text=False))
+    assert isinstance(report.yield_curve, Yield) and report.yield_curve.rate == 0.2
+    (other,) = told(report)
+    assert other != one
+    curve = dataclasses.replace(report.yield_curve, rate=None)
+    assert not told(dataclasses.replace(report, yield_curve=curve))
 
 
 def test_bad_news_stands_first_and_leads_to_its_section(hostile: tuple[Findings, Report]) -> None:

@@ -8,23 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from audit.report.build import build_report
 from audit.report.card import BEGIN, END, render_card
 from audit.report.content import Report
 from audit.report.markdown import escaped, render_markdown
 from audit.report.visible import one_line
-from audit.rules import DEFAULTS
 from detectors.errors import InputError
 from tests.audit.test_report_markup import read
 from tests.hostile import ACTING, PAYLOADS
-from tests.reports import scan_hostile
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return build_report(scan_hostile(tmp_path_factory.mktemp("hostile")), DEFAULTS)
+@pytest.fixture
+def report(hostile_report: Report) -> Report:
+    return hostile_report
 
 
 @given(st.text(max_size=40) | st.sampled_from(PAYLOADS))
@@ -74,6 +71,7 @@ def test_cards_of_every_shape_take_the_section(report: Report, card: str) -> Non
     assert render_card(report, made) == made
 
 
-def test_a_card_with_half_of_our_marks_is_refused(report: Report) -> None:
-    with pytest.raises(InputError, match="without the other"):
-        render_card(report, f"# x\n{BEGIN}\n")
+@pytest.mark.parametrize("marks", [BEGIN, END, f"{END}\n{BEGIN}"])
+def test_a_card_with_half_of_our_marks_or_in_the_wrong_order_is_refused(report: Report, marks: str) -> None:
+    with pytest.raises(InputError, match="after it"):
+        render_card(report, f"# x\n{marks}\n")

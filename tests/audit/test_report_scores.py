@@ -72,8 +72,8 @@ def found(share: float, low: float, high: float) -> Prevalence:
 def test_what_is_left_is_what_was_there_less_what_was_rightly_flagged() -> None:
     # 200 human documents, one of them flagged at 0.005, and 100 machine ones, of which 60 are.
     rows: list[tuple[float | None, int]] = [(0.004, 10)] + [(0.9, 10)] * 199 + [(0.003, 10)] * 60 + [(0.8, 10)] * 40
-    made = yield_section(flags_of(rows), found(1 / 3, 1 / 3, 1 / 3), Exact())
-    assert isinstance(made, Yield)
+    made = yield_section(flags_of(rows), found(1 / 3, 1 / 3, 1 / 3), Exact(), rate=0.005)
+    assert isinstance(made, Yield) and made.rate == 0.005
     at = next(point for point in made.points if point.rate == 0.005)
     assert at.kept == pytest.approx(239 / 300) and at.left == pytest.approx(40 / 239)
     assert at.interval.low == pytest.approx(at.left) == at.interval.high
@@ -85,7 +85,7 @@ def test_a_stricter_filter_keeps_fewer_words_and_never_more_machine_text(
     rows: list, one: float, other: float, third: float
 ) -> None:
     low, share, high = sorted((one, other, third))
-    made = yield_section(flags_of(rows), found(share, low, high), Exact())
+    made = yield_section(flags_of(rows), found(share, low, high), Exact(), rate=None)
     if isinstance(made, Absent):
         assert not sum(words for _, words in rows)
         return
@@ -98,7 +98,7 @@ def test_a_stricter_filter_keeps_fewer_words_and_never_more_machine_text(
 
 
 def test_without_words_or_without_a_share_the_section_says_why() -> None:
-    no_words = yield_section(flags_of([(0.5, 0)]), found(0.1, 0, 1), Exact())
-    no_share = yield_section(flags_of([(0.5, 9)]), Prevalence(None, None, 0), Exact())
+    no_words = yield_section(flags_of([(0.5, 0)]), found(0.1, 0, 1), Exact(), rate=None)
+    no_share = yield_section(flags_of([(0.5, 9)]), Prevalence(None, None, 0), Exact(), rate=None)
     assert isinstance(no_words, Absent) and "Words were not counted" in no_words.absent
     assert isinstance(no_share, Absent) and "no estimate" in no_share.absent

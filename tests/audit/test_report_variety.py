@@ -7,8 +7,10 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit.report.blocks import StripPlot
 from audit.report.content import Absent
 from audit.report.content_text import Variety
+from audit.report.strips import strips
 from audit.report.variety import LEVELS, MEASURES, Histograms, Reference, reference_of, variety_section
 
 
@@ -71,7 +73,41 @@ def test_the_reference_is_mixed_in_the_proportions_of_the_corpus() -> None:
 def test_a_language_without_a_reference_is_compared_with_nothing() -> None:
     histograms = Histograms()
     histograms.add(part([0.8] * 30, "xx"))
-    assert all(measure.reference is None and measure.below is None for measure in section(histograms).measures)
+    found = section(histograms)
+    assert all(measure.reference is None and measure.below is None for measure in found.measures)
+    assert found.left_out == 30 and found.measures[0].n == 30
+
+
+def test_documents_of_such_a_language_do_not_count_as_unlike_the_reference_beside_others() -> None:
+    english, both = Histograms(), Histograms()
+    for histograms in (english, both):
+        histograms.add(part([0.8] * 30, "en"))
+    both.add(part([0.1] * 70, "xx"))
+    assert section(both).measures[0].below == section(english).measures[0].below == 0
+    assert (section(both).left_out, section(both).measures[0].n, section(english).left_out) == (70, 30, 0)
+
+
+def test_more_sources_than_are_kept_cost_no_more_memory_and_change_no_total() -> None:
+    many = pl.concat([part([0.8], source=f"s{at}") for at in range(2)] * 3)
+    many = pl.concat([many, part([0.4] * 9000).with_columns(source=pl.int_range(9000).cast(pl.String))])
+    histograms = Histograms()
+    histograms.add(many)
+    assert len(histograms.sources) == 4096 and histograms.total[0].sum() == 9006
+    histograms.add(part([0.9] * 5, source="1"))
+    assert histograms.sources["1"][0].sum() == 6 and len(histograms.sources) == 4096
+
+
+def test_a_measure_that_neither_side_has_is_drawn_empty() -> None:
+    histograms = Histograms()
+    without = part([0.8] * 9, "xx").with_columns(
+        pl.col("diversity").struct.with_fields(pl.lit(None, pl.Float32).alias("sentence_length_std"))
+    )
+    histograms.add(without)
+    names, rows = (
+        ("a", "b"),
+        [(one.title, one.corpus or (), one.reference or (), "") for one in section(histograms).measures],
+    )
+    assert rows[-1][1:3] == ((), ()) and strips(StripPlot(names, tuple(rows)), 640.0)[1]
 
 
 def test_sources_keep_their_medians() -> None:

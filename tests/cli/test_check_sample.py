@@ -125,6 +125,7 @@ def test_machine_written_text_is_judged_by_flags_and_says_so(foxing: Run, tmp_pa
     ("options", "says"),
     [
         (["--statistics"], "--statistics: needs every row"),
+        (["--error-rate", "nan"], "error rate nan: nothing could be decided"),
         (["--select", "FX301"], "rule FX301: needs the whole corpus: duplicates"),
         (["--select", "FX401"], "rule FX401: not scanned: knowledge"),
     ],

@@ -39,6 +39,19 @@ def test_what_is_accepted_is_the_new_baseline(foxing: Run, tmp_path: Path) -> No
     answer = foxing("ledger", ledger, "--accept", 2)
     assert answer.code == 0 and "audit 2 is the baseline" in answer.out
     assert foxing("ledger", ledger, "--accept", 9).code == 2
+    assert foxing("ledger", ledger, "--accept", 1).code == 1
+
+
+def test_a_corpus_without_audits_and_an_audit_of_another_kind_are_named(foxing: Run, tmp_path: Path) -> None:
+    ledger, scan = tmp_path / "web.ledger", audit(tmp_path / "1", 0.02)
+    foxing("ledger", ledger, "--add", scan, "--corpus", "web")
+    answer = foxing("ledger", ledger, "--corpus", "wbe")
+    assert answer.code == 2 and "no audit of corpus 'wbe' (has: web)" in answer.err
+    (tmp_path / "foxing.toml").write_text('[rule.MY101]\nname = "long"\nwhen = "document.words > 5"\n')
+    added = foxing("ledger", ledger, "--add", scan, "--config", tmp_path / "foxing.toml", settings=True)
+    assert added.code == 0 and "left out: 1 audit, measured or judged otherwise" in added.out
+    answer = foxing("ledger", ledger, "--accept", 1)
+    assert answer.code == 2 and "measured and judged like the newest. Those are: 2." in answer.err
 
 
 def test_what_check_wrote_can_be_added_and_json_says_it_all(foxing: Run, tmp_path: Path) -> None:

@@ -72,6 +72,9 @@ def test_a_card_that_is_there_keeps_its_own_text(foxing: Run, audit: Path, tmp_p
     for _ in range(2):
         assert foxing("report", audit, "--format", "card", "--no-curricula", "-o", card).code == 0
     text = card.read_text()
+    card.write_bytes(text.replace("\n", "\r\n").encode())
+    assert foxing("report", audit, "--format", "card", "--no-curricula", "-o", card).code == 0
+    assert card.read_text() == text and b"# Mine\r\n" in card.read_bytes()
     assert "license: mit" in text and "# Mine" in text and text.count("foxing report: begin") == 1
 
 

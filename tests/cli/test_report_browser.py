@@ -13,13 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from audit.report.build import Asked, build_report
 from audit.report.content import Report
 from audit.report.page import render_page
-from audit.rules import DEFAULTS
 from tests.audit.test_report import filled
 from tests.hostile import ACTING, PAYLOADS, SOURCES
-from tests.reports import scan_hostile
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is absent: pip install playwright")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -36,9 +33,8 @@ FOCUSED = """() => {
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    findings = scan_hostile(tmp_path_factory.mktemp("hostile"))
-    return filled(build_report(findings, DEFAULTS, Asked(title=PAYLOADS[0] + PAYLOADS[-1])))
+def report(hostile_report: Report) -> Report:
+    return filled(replace(hostile_report, title=PAYLOADS[0] + PAYLOADS[-1]))
 
 
 @pytest.fixture(scope="module")
