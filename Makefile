@@ -5,6 +5,7 @@
 # (docs/bench.md; options go into BENCH: make bench BENCH="--slope-gb 0.1,1,10 --memory")
 # make bench-duplicates  planted copies found, and cost at millions of rows     make bench-leakage  planted benchmark items
 # make bench-formats     how uniform sets of answers are (options of these three into BENCH, too)
+# make reference  docs/reference.md and the tables of docs/peers.md from the code and the results
 # make report-picture  the picture of a report in the docs, and the schema of its JSON (needs chromium)
 # make torture  jobs killed a thousand times, every byte compared     make fuzz  a million damaged files (SECURITY.md; options
 # go into TORTURE and FUZZ: make torture TORTURE="--runs 50 --what scan,curate")
@@ -21,7 +22,7 @@ TORTURE =
 FUZZ =
 EVAL =
 
-.PHONY: demo test check readme report-picture bench bench-peers bench-duplicates bench-leakage bench-formats eval-detector torture fuzz clean
+.PHONY: demo test check readme reference report-picture bench bench-peers bench-duplicates bench-leakage bench-formats eval-detector torture fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(CORPUS)
@@ -39,6 +40,10 @@ check: $(VENV)/.test-tools
 readme: $(CORPUS)
 	$(BIN)/python samples/fill_readme.py $(abspath $(BIN)/foxing)
 
+reference: $(VENV)/.base
+	$(BIN)/python samples/reference.py
+	$(BIN)/python samples/peer_tables.py
+
 report-picture: $(CORPUS) $(VENV)/.test-tools
 	$(BIN)/python samples/report_picture.py samples/corpus
 
@@ -54,8 +59,12 @@ bench-duplicates bench-leakage bench-formats: bench-%: $(VENV)/.test-tools
 eval-detector: $(VENV)/.base
 	@$(BIN)/python -m tests.bench.detector $(EVAL)
 
-torture fuzz: $(VENV)/.test-tools
-	@$(BIN)/python -m tests.$@ $(if $(filter torture,$@),$(TORTURE),$(FUZZ))
+torture: $(VENV)/.test-tools
+	@FOXING_TORTURE=1 $(BIN)/python -m pytest -q tests/torture tests/fuzz tests/audit/test_parts_slices.py
+	@$(BIN)/python -m tests.torture $(TORTURE)
+
+fuzz: $(VENV)/.test-tools
+	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
 clean:
 	rm -rf $(VENV) out samples/corpus build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

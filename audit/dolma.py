@@ -1,7 +1,8 @@
 """Attributes in the layout of the dolma toolkit: findings out, and scores of other taggers in, beside documents.
 
 `documents/PATH.jsonl.gz` goes with `attributes/NAME/PATH.jsonl.gz`, line by line. There a line holds the `id` of its
-document and `attributes`, each a number or a list of spans `[start, end, score]` in characters (allenai/dolma, docs/data-format.md).
+document and `attributes`, each a number or a list of spans `[start, end, score]` in characters (allenai/dolma,
+docs/data-format.md).
 """
 
 from __future__ import annotations

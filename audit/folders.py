@@ -15,7 +15,7 @@ from audit.remote import filesystem, is_below, shown
 from audit.remote_folder import RemoteFolder
 from detectors.errors import OutputError
 
-__all__ = ["Folder", "LocalFolder", "open_folder"]
+__all__ = ["Folder", "LocalFolder", "open_folder", "sync"]
 
 _MAGIC = frozenset("*?[")
 _READ_ONLY = ("http", "https", "github", "zip", "tar", "data", "reference")
@@ -51,6 +51,14 @@ class Folder(Protocol):
 
     def size(self, name: str) -> int | None:
         """Bytes of a file, None where there is none."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """All bytes of a small file, as it is now.
+
+        Raises:
+            OSError: not there, or not to be read.
+        """
         ...
 
     def open(self, name: str) -> AbstractContextManager[IO[bytes]]:
@@ -148,6 +156,10 @@ class LocalFolder:
         file = self.path / name
         return file.stat().st_size if file.is_file() else None
 
+    def read(self, name: str) -> bytes:
+        """All bytes of a file."""
+        return (self.path / name).read_bytes()
+
     def open(self, name: str) -> AbstractContextManager[IO[bytes]]:
         """Open a file for reading."""
         return (self.path / name).open("rb")
@@ -162,7 +174,7 @@ class LocalFolder:
         target = self.path / name
         if target != file:
             target.parent.mkdir(parents=True, exist_ok=True)
-            _sync(file)
+            sync(file)
             file.replace(target)
 
     def remove(self, name: str) -> None:
@@ -174,7 +186,8 @@ class LocalFolder:
             path.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """See to it that a file is on disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

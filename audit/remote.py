@@ -17,7 +17,9 @@ __all__ = ["explained", "filesystem", "is_below", "is_remote", "refuse_secrets",
 _SECRET = re.compile(
     r"token|secret|passw|signature|credential|api[-_]?key|access[-_]?key|auth|^(sig|sas|key|pwd)$", re.IGNORECASE
 )
-_PASSWORD = re.compile(r"^([^/@:]*):[^/]+@")
+# Anywhere in an address, for one may be inside another: zip://a.csv::https://user:password@host/a.zip.
+_PASSWORD = re.compile(r"(:/+[^/@:]*):[^/]+@")
+_TOKEN = re.compile(r"(https?:/+)[^/@:]+@")  # what other stores have there is a name
 _PARAMETER = re.compile(r"([?&])([^=&#]+)=[^&#]*")
 # What clients of stores raise besides OSError, where they are loaded.
 _CLIENT_ERRORS = (
@@ -39,11 +41,10 @@ def is_remote(path: str) -> bool:
 
 def shown(uri: str) -> str:
     """A path or URL as it may be printed: without its password, and without values that a query calls secret."""
-    found = re.fullmatch(r"(\w[\w+.-]*:/+)(.*)", uri, re.DOTALL)  # of a URL that was a Path, one slash is left
-    if found is None:
+    if not re.match(r"[\w+.:-]+:/", uri):  # of a URL that was a Path, one slash is left
         return uri
-    rest = _PASSWORD.sub(r"\1:***@", found[2])
-    return found[1] + _PARAMETER.sub(lambda one: f"{one[1]}{one[2]}=***" if _SECRET.search(one[2]) else one[0], rest)
+    bare = _TOKEN.sub(r"\1***@", _PASSWORD.sub(r"\1:***@", uri))
+    return _PARAMETER.sub(lambda one: f"{one[1]}{one[2]}=***" if _SECRET.search(one[2]) else one[0], bare)
 
 
 def is_below(name: str) -> bool:
@@ -60,9 +61,10 @@ def refuse_secrets(uri: str) -> None:
     """
     if not is_remote(uri):
         return
-    rest = uri.partition("://")[2]
-    query = parse_qsl(rest.partition("?")[2], keep_blank_values=True)
-    named = ["a password"] if _PASSWORD.match(rest) else [name for name, _ in query if _SECRET.search(name)]
+    query = parse_qsl(uri.partition("?")[2], keep_blank_values=True)
+    named = [name for name, _ in query if _SECRET.search(name)]
+    if _PASSWORD.search(uri) or _TOKEN.search(uri):
+        named = ["a password"]
     if named:
         raise InputError(
             f"{shown(uri)}: holds credentials ({', '.join(named)}), and addresses are recorded. Give credentials by "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,13 +86,19 @@ class RemoteFolder:
         }
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file."""
+        """Bytes of a file, as it is now."""
         with self._told("cannot be reached"):
+            self._store.invalidate_cache()
             try:
                 info = self._store.info(self._path(name))
             except FileNotFoundError:
                 return None
         return None if info.get("type") == "directory" else int(info.get("size") or 0)
+
+    def read(self, name: str) -> bytes:
+        """All bytes of a file, in one request."""
+        with explained(self.at(name)):
+            return bytes(self._store.cat_file(self._path(name)))
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
@@ -112,7 +118,7 @@ class RemoteFolder:
     def put(self, file: Path, name: str) -> None:
         """Send the file, see that all of it is there, and remove it here."""
         target, scheme = self._path(name), self._scheme
-        sent = target if scheme in _WHOLE else self._path(f"{_ASIDE}-{os.getpid()}-{PurePosixPath(name).name}")
+        sent = target if scheme in _WHOLE else self._path(f"{_ASIDE}-{uuid.uuid4().hex}")
         store, size = self._store, file.stat().st_size
         with self._told("cannot be written to"):
             if scheme not in _WHOLE:

@@ -13,6 +13,7 @@ from typing import Any
 from audit.corpus import Shard
 from audit.execute import Executor, Serial
 from audit.findings import Findings, write_json
+from audit.folders import Folder
 from audit.layout import Kind
 from audit.layout import Layout as TextLayout
 from audit.lock import locked
@@ -153,9 +154,10 @@ class _Job:
         self, plan: Plan, settings: Mapping[str, Any], on_progress: Callable[[str, float, float], None]
     ) -> Manifest:
         """Write the rows and, last, the manifest."""
+        folder = self.output.held(settings)
         emitted = emit(
             Emission(
-                out=self.output.folder,
+                out=folder,
                 work=self.output.work,
                 shards=self.shards,
                 rows=[record.rows for record in self.findings.shards],
@@ -167,20 +169,20 @@ class _Job:
                 executor=self.executor,
             )
         )
-        emitted.masks = self._masks(emitted)
+        emitted.masks = self._masks(folder, emitted)
         self.output.refuse_strangers(emitted)
         account = Account(self.findings, self.foreseen, config_hash(settings), plan, self.series, emitted)
         manifest = account.manifest(self.request, [shard.schema() for shard in self.shards])
         self.output.commit(manifest, settings)
         return manifest
 
-    def _masks(self, emitted: Emitted) -> list[Receipt]:
+    def _masks(self, folder: Folder, emitted: Emitted) -> list[Receipt]:
         """Write what is form of the parts of which a curriculum says so."""
         masked = [part for one in self.foreseen.curricula if isinstance(one, Dividing) for part in one.masked]
         chosen = [receipt for receipt in emitted.data if masked and is_masked(receipt.path, receipt.series, masked)]
         records = {one.name: self.findings.shards[one.shards[0]] for one in self.series}
         layouts = {name: recorded_layout(record, record.uri) for name, record in records.items()}
-        return list(write_forms(self.output.folder, self.output.work, chosen, layouts))
+        return list(write_forms(folder, self.output.work, chosen, layouts))
 
     def _steps(self, plan: Plan) -> int:
         """Rows to read, and those to write again in order."""

@@ -17,7 +17,7 @@ from curricula.encoding import Encoded, Encoder, Piece, accepted_of, parted, pie
 from curricula.instructions import instructions
 from curricula.lexical_variety import INDICES, lexical_variety
 from curricula.model import EncoderDecoder, Pretrained, Trainable
-from curricula.packing import Packed, Row, pack, stacked
+from curricula.packing import alone, stacked
 from curricula.trainer import loss_sum
 from curricula.training_rows import shards_in_order
 from curricula.writing import Sampling, Writer
@@ -250,11 +250,6 @@ def _encoded(writer: Writer, prompt: str, answer: str, template: str, *, is_pair
     return writer.encoder.encode([Piece(head.replace("{prompt}", prompt), False), Piece(space + answer + tail)])
 
 
-def _alone(row: Encoded, size: int, pad: int) -> Packed:
-    """One row in a block of its own."""
-    return next(pack(lambda epoch, first: iter([Row(0, row)]), size, splits=False, pad=pad))
-
-
 def _losses(
     model: Trainable, writer: Writer, asked: Sequence[tuple[str, str]], template: str, block: int, *, is_pair: bool
 ) -> tuple[Floats, Floats]:
@@ -273,7 +268,7 @@ def _losses(
             size = min(block, max(len(found.ids), 0 if found.source is None else len(found.source)))
             if not found.learnt[1 : size + 1].any():
                 continue
-            one = _alone(found, size, writer.encoder.pad)
+            one = alone(found, size, writer.encoder.pad)
             losses[at] = float(loss_sum(model, stacked([one], writer.device)))
             tokens[at] = int((one.targets >= 0).sum())
     return losses, tokens

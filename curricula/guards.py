@@ -114,7 +114,7 @@ def _absurd(tally: Tally, judged: Sequence[str], ranked: Ranked, spool: Spool, l
             named = "; ".join(f"{counts.name} {_hit(counts, reason):,} of {counts.rows:,}" for counts in worst)
             return (
                 f"{reason} would drop {rows:,} of all {tally.rows:,} rows ({rows / tally.rows:.1%}), most of them in "
-                f"{named}. Look at {', '.join(_addresses(ranked, spool, reason))}, or permit it with "
+                f"{named}. Look at {', '.join(_addresses(ranked, spool, reason)) or 'its rows'}, or permit it with "
                 f"--allow-loss {_rounded_up(_needed(tally, judged, rows / tally.rows))}."
             )
     return None

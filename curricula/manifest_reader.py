@@ -92,8 +92,7 @@ def read_manifest(path: Path | str) -> Manifest:
     folder, name = curated_at(path)
     file = folder.at(name)
     try:
-        with folder.open(name) as handle:
-            record = json.loads(handle.read().decode("utf-8"), parse_constant=_no_number)
+        record = json.loads(folder.read(name).decode("utf-8"), parse_constant=_no_number)
     except FileNotFoundError as error:
         raise InputError(f"{file}: no such file. Name the manifest.json that foxing curate wrote.") from error
     except (OSError, ValueError, RecursionError, MemoryError) as error:

@@ -18,6 +18,7 @@ from typing import Any
 
 from audit.findings import write_json
 from audit.folders import Folder, open_folder
+from audit.remote_folder import RemoteFolder
 from audit.signature import config_hash
 from curricula.emit import Emitted
 from curricula.manifest import NAME, Manifest
@@ -31,14 +32,8 @@ LOCK = ".lock"
 _WORK = ".work"
 PLAN = "plan.parquet"
 _MARK = f"{_WORK}/run.json"
-_OURS = (
-    "data",
-    "dropped",
-    "mask",
-    PLAN,
-    NAME,
-    _WORK,
-)  # in the order in which they are cleared: the marks of ownership go last
+_OURS = (NAME, "data", "dropped", "mask", PLAN, _WORK)
+"""In the order in which they are cleared: first what says that the output is finished, last whose the folder is."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +110,10 @@ class Output:
     def _mark(self) -> dict[str, Any] | None:
         """The settings of the request that the folder was begun for."""
         try:
-            with self.folder.open(_MARK) as handle:
-                mark: dict[str, Any] = json.loads(handle.read())
-        except FileNotFoundError:
+            mark = json.loads(self.folder.read(_MARK))
+        except (FileNotFoundError, ValueError):  # none, or one that foxing did not write
             return None
-        return mark
+        return mark if isinstance(mark, dict) else None
 
     def _run(self) -> str:
         return read_manifest(self.folder.at(NAME)).run
@@ -132,6 +126,8 @@ class Output:
         """
         try:
             if fresh:
+                if self.finished:
+                    self._leave_mark({})  # of no request: what is left if this run is killed has to be cleared
                 for name in _OURS:
                     self.folder.remove(name)
             self._tidy(settings)
@@ -140,10 +136,12 @@ class Output:
                 f"{self.spool}: cannot be written ({error.strerror}). Check its rights and the free space."
             ) from error
         if not self.finished and self._mark() is None:
-            write_json(self.work / "run.json", settings)
-            if self.folder.local is None:
-                shutil.copyfile(self.work / "run.json", self.work / "mark.json")
-                self.folder.put(self.work / "mark.json", _MARK)
+            self._leave_mark(settings)
+
+    def _leave_mark(self, settings: Mapping[str, Any]) -> None:
+        self.work.mkdir(parents=True, exist_ok=True)
+        write_json(self.work / "mark.json", settings)
+        self.folder.put(self.work / "mark.json", _MARK)
 
     def _tidy(self, settings: Mapping[str, Any]) -> None:
         """Make the folder of work; what a killed run left half written goes, and work that is not for this folder."""
@@ -184,22 +182,35 @@ class Output:
         Raises:
             OutputError: another run has taken the folder meanwhile, or one has cleared it.
         """
-        if self.folder.local is None:
-            mark = self._mark()
-            if (self._run() != manifest.run) if self.finished else (mark is None or _changed(mark, settings)):
-                raise OutputError(f"{self.folder}: was taken by another run. Choose another folder, or --fresh.")
-        self.folder.put(self.plan, PLAN)
+        folder = self.held(settings)
+        folder.put(self.plan, PLAN)
         manifest.write(self.work / NAME)
-        self.folder.put(self.work / NAME, NAME)
+        folder.put(self.work / NAME, NAME)
+
+    def held(self, settings: Mapping[str, Any]) -> Folder:
+        """The folder for a request's files: one in a store, where no lock keeps others away, takes them while it is
+        that request's."""
+        return self.folder if self.folder.local is not None else _Held(str(self.folder), self, dict(settings))
+
+    def refuse_taken(self, settings: Mapping[str, Any]) -> None:
+        """Refuse to write where another request has begun since; one that was the same may have ended.
+
+        Raises:
+            OutputError: another run has taken the folder, or one has cleared it.
+        """
+        mark = self._mark()
+        if (mark is None or _changed(mark, settings)) and not (self.finished and self._run() == config_hash(settings)):
+            raise OutputError(f"{self.folder}: was taken by another run. Choose another folder, or --fresh.")
 
     def close(self) -> None:
         """Remove what only unfinished outputs need; to be called while the spool is locked."""
         self.folder.remove(_WORK)
-        (self.spool / LOCK).unlink()
         if self.folder.local is None:
             shutil.rmtree(self.work, ignore_errors=True)
             self.plan.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # another run has begun in it
+        (self.spool / LOCK).unlink()  # from here on another run may begin in it
+        if self.folder.local is None:
+            with contextlib.suppress(OSError):
                 self.spool.rmdir()
 
     def refuse_strangers(self, emitted: Emitted) -> None:
@@ -221,6 +232,24 @@ class Output:
         return {
             name: size for folder in ("data", "dropped", "mask") for name, size in self.folder.sizes(folder).items()
         }
+
+
+@dataclass(frozen=True)
+class _Held(RemoteFolder):
+    """A folder in a store, held for a request by its mark. What a run that lost it sends would harm another's output.
+
+    Attributes:
+        output: that it is of.
+        settings: of the request.
+    """
+
+    output: Output
+    settings: dict[str, Any]
+
+    def put(self, file: Path, name: str) -> None:
+        """Send the file, unless the folder is another request's by now."""
+        self.output.refuse_taken(self.settings)
+        super().put(file, name)
 
 
 _CHANGED = "is missing or changed since it was written. Write it again with --fresh."

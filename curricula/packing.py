@@ -23,7 +23,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["IGNORED", "START", "Packed", "Place", "Row", "SourceBlock", "TokenBlock", "cut", "pack", "stacked"]
+__all__ = ["IGNORED", "START", "Packed", "Place", "Row", "SourceBlock", "TokenBlock", "alone", "cut", "pack", "stacked"]
 
 I64 = npt.NDArray[np.int64]
 IGNORED = -100
@@ -243,6 +243,11 @@ def _targets(row: Encoded) -> I64:
     following = np.append(row.ids[1:], IGNORED)
     learnt = np.append(row.learnt[1:], False)
     return np.where(learnt, following, IGNORED)
+
+
+def alone(row: Encoded, size: int, pad: int) -> Packed:
+    """A row in a block of its own, cut where it is longer."""
+    return next(pack(lambda epoch, first: iter([Row(0, row)]), size, splits=False, pad=pad))
 
 
 def cut(block: Packed, tokens: int) -> Packed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from curricula.scatter import Bounds
 from curricula.sections import Span
 from curricula.stored import compacted, logical_bytes, recast
 
-__all__ = ["FileWriter", "Layout", "Receipt", "Target", "sha256", "sync"]
+__all__ = ["FileWriter", "Layout", "Receipt", "Target", "sha256"]
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,6 @@ class Layout:
     unit_bytes: int = 2 << 30
     bounds: Bounds = field(default_factory=Bounds)
     compression_level: int = 1
-
-    def rows_per_bucket(self, row_bytes: float) -> int:
-        """Positions in one bucket, for rows of about `row_bytes`."""
-        return max(1, int(self.bounds.bucket_bytes / max(1.0, row_bytes)))
 
     def rows_per_file(self, row_bytes: float) -> int:
         """Most rows in one file, but for `text_bytes`, which the plan sees to."""
@@ -217,12 +212,3 @@ def sha256(path: Path) -> str:
     """Hex SHA-256 of a file."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """See to it that a file is on disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

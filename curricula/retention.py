@@ -6,9 +6,9 @@ import itertools
 from typing import cast
 
 from curricula.model import Trainable
-from curricula.packing import IGNORED, pack, stacked
+from curricula.packing import IGNORED, stacked
 from curricula.recipe import Recipe
-from curricula.trainer import Setting
+from curricula.trainer import Setting, blocks_of
 from curricula.training_rows import TrainingRows
 from detectors.errors import ConfigError, MissingExtraError
 
@@ -37,7 +37,7 @@ def token_accuracy(model: Trainable, rows: TrainingRows, recipe: Recipe, setting
     was_training = module.training
     module.eval()
     right = count = 0
-    blocks = pack(rows.read, recipe.block, splits=rows.is_text, pad=rows.encoder.pad, epochs=1)
+    blocks = blocks_of(rows, recipe, epochs=1)
     with torch.inference_mode(), setting.mixed():
         while batch := list(itertools.islice(blocks, recipe.micro)):
             block = stacked(batch, setting.device)

@@ -135,6 +135,8 @@ def _of_weights(named: Iterable[tuple[str, nn.Parameter]]) -> float:
 
 
 def _of_pretrained(model: Pretrained) -> Work | None:
+    from torch import nn
+
     config = model.plain.config.get_text_config()
     if any(getattr(config, name, None) for name in ("num_experts", "num_local_experts", "n_routed_experts")):
         return None
@@ -143,7 +145,8 @@ def _of_pretrained(model: Pretrained) -> Work | None:
         return None
     width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
     head = model.plain.get_output_embeddings()
-    apart = {id(model.plain.get_input_embeddings().weight), *(() if head is None else (id(head.weight),))}
+    looked_up = [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
+    apart = {id(weight) for weight in (*looked_up, *(() if head is None else (head.weight,)))}
     named = [(name, value) for name, value in model.named_parameters() if id(value) not in apart]
     last = 0.0 if head is None else _of_weights([("", head.weight)])
     body, learnt = (_of_weights(named), last) if model.has_head else (_of_weights(named) + last, 0.0)

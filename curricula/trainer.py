@@ -40,7 +40,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-__all__ = ["Outcome", "Setting", "evaluate", "loss_sum", "optimizer_of", "train"]
+__all__ = ["Outcome", "Setting", "blocks_of", "evaluate", "loss_sum", "optimizer_of", "train"]
 
 _CHUNK = 2048
 
@@ -114,7 +114,7 @@ def evaluate(model: Trainable, rows: TrainingRows, recipe: Recipe, setting: Sett
     was_training = module.training
     module.eval()
     with torch.inference_mode(), setting.mixed():
-        for number, batch in enumerate(_grouped(_blocks(rows, recipe, epochs=1), recipe.micro)):
+        for number, batch in enumerate(_grouped(blocks_of(rows, recipe, epochs=1), recipe.micro)):
             if blocks and number * recipe.micro >= blocks:
                 break
             total += float(loss_sum(model, stacked(batch, setting.device)))
@@ -214,7 +214,7 @@ class _Run:
     def go(self) -> Outcome:
         """Update until the budget, the passes or the patience are spent."""
         epochs = 0 if self.recipe.tokens else self.recipe.epochs
-        blocks = _blocks(self.rows, self.recipe, start=self.progress.place, epochs=epochs)
+        blocks = blocks_of(self.rows, self.recipe, start=self.progress.place, epochs=epochs)
         self.module.train()
         self.meter.start()
         for batch in () if self.progress.is_done else self._within_budget(_grouped(blocks, self.recipe.batch)):
@@ -356,7 +356,8 @@ class _Run:
             handle.write(json.dumps({**line, **values}) + "\n")
 
 
-def _blocks(rows: TrainingRows, recipe: Recipe, *, start: Place = START, epochs: int) -> Iterator[Packed]:
+def blocks_of(rows: TrainingRows, recipe: Recipe, *, start: Place = START, epochs: int) -> Iterator[Packed]:
+    """Blocks of rows, packed as a recipe has it; without end where `epochs` is 0."""
     whole = not rows.is_text if recipe.whole_rows is None else recipe.whole_rows
     return pack(rows.read, recipe.block, splits=not whole, pad=rows.encoder.pad, start=start, epochs=epochs)
 

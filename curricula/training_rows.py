@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from audit.corpus import Corpus, Shard
 from audit.layout import Kind, Layout, find_layout
+from audit.remote import is_below
 from audit.storage import is_remote, open_binary, stat
 from curricula.encoding import TEMPLATE, Encoded, Encoder, pieces_of
 from curricula.form_mask import form_rows
@@ -183,8 +184,12 @@ def _is_there(uri: str) -> bool:
 def _data_of(manifest: str) -> list[str]:
     try:
         with open_binary(manifest) as handle:
-            receipts = json.load(handle)["data"]
-        return [f"{manifest.rpartition('/')[0]}/{receipt['path']}" for receipt in receipts]
+            paths = [receipt["path"] for receipt in json.load(handle)["data"]]
+        if outside := [path for path in paths if not is_below(path)]:
+            raise InputError(
+                f"{manifest}: names {outside[0]}, outside its folder. It was not written by foxing curate."
+            )
+        return [f"{manifest.rpartition('/')[0]}/{path}" for path in paths]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{manifest}: is no manifest of foxing curate ({error!r}). Name the data files.") from error
 

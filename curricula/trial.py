@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -276,8 +277,8 @@ def _short(tests: Sequence[str]) -> list[str]:
     found: list[str] = []
     for test in tests:
         name = test.rstrip("/").rsplit("/", 1)[-1].split(".")[0] or test
-        alike = sum(other == name or other.startswith(f"{name}-") for other in found)
-        found.append(f"{name}-{alike + 1}" if alike else name)
+        free = (f"{name}-{at}" if at > 1 else name for at in itertools.count(1))
+        found.append(next(one for one in free if one not in found))
     return found
 
 

@@ -33,6 +33,8 @@ from detectors.errors import FoxingError
 
 __all__ = ["Verification", "verify"]
 
+_Origins = dict[str, tuple[int, int]]  # of a file of dropped rows: shard to rows and the sum of their hashes
+
 
 @dataclass
 class Verification:
@@ -155,7 +157,7 @@ def _edits_of(found: Verification, plan: Path | None, series: SeriesRecord) -> E
 
 def _check_file(
     found: Verification, out: Folder, receipt: Receipt, schema: pa.Schema, hashed: int, edits: Edits | None = None
-) -> pa.Table | None:
+) -> _Origins | None:
     """Digest, rows, schema, content and order of one file; in dropped/, also its shard column and row hashes."""
     if not out.holds(receipt.path):
         found.problems.append(
@@ -176,8 +178,8 @@ def _check_file(
                 found.problems.append(f"{receipt.path}: has no column {edits.name!r}, or others besides")
                 return None
             return _check_rows(found, receipt, opened.iter_batches(batch_size=4096), hashed, edits)
-    except (FoxingError, pa.ArrowException, OSError) as error:
-        found.problems.append(f"{receipt.path}: cannot be read ({str(error).splitlines()[0]})")
+    except (FoxingError, pa.ArrowException, OSError, ValueError) as error:  # a name or value may be no UTF-8
+        found.problems.append(f"{receipt.path}: cannot be read ({(str(error).splitlines() or ['damaged'])[0]})")
         return None
 
 
@@ -189,7 +191,7 @@ def _digested(found: Verification, receipt: Receipt, file: Path) -> pq.ParquetFi
 
 def _check_rows(
     found: Verification, receipt: Receipt, batches: Iterable[pa.RecordBatch], hashed: int, edits: Edits | None
-) -> pa.Table:
+) -> _Origins:
     content, order, rows = 0, 0, 0
     origins: list[pa.RecordBatch] = []
     for batch in batches:
@@ -214,11 +216,11 @@ def _check_rows(
     return _per_shard(origins)
 
 
-def _per_shard(origins: list[pa.RecordBatch]) -> pa.Table:
-    """Rows and sum of hashes by shard."""
+def _per_shard(origins: list[pa.RecordBatch]) -> _Origins:
     schema = pa.schema([("shard", pa.string()), ("hash", pa.uint64())])
-    table = pa.Table.from_batches(origins, schema=schema)
-    return table.group_by("shard").aggregate([("hash", "sum"), ("hash", "count")])
+    table = pa.Table.from_batches(origins, schema=schema).group_by("shard")
+    summed = table.aggregate([("hash", "sum"), ("hash", "count")]).to_pylist()
+    return {row["shard"]: (row["hash_count"], row["hash_sum"]) for row in summed}
 
 
 def _check_dropped(found: Verification, out: Folder, series: SeriesRecord, advance: Callable[[int], None]) -> None:
@@ -228,17 +230,17 @@ def _check_dropped(found: Verification, out: Folder, series: SeriesRecord, advan
     for receipt in found.manifest.dropped:
         if receipt.series != series.name:
             continue
-        table = _check_file(found, out, receipt, schema, len(schema))
+        origins = _check_file(found, out, receipt, schema, len(schema))
         advance(receipt.size_bytes)
-        whole = whole and table is not None
-        for row in table.to_pylist() if table is not None else []:
-            rows, content = sums.get(row["shard"], (0, 0))
-            sums[row["shard"]] = rows + row["hash_count"], modular_sum((content, row["hash_sum"]))
+        whole = whole and origins is not None
+        for shard, (more, added) in (origins or {}).items():
+            rows, content = sums.get(shard, (0, 0))
+            sums[shard] = rows + more, modular_sum((content, added))
     if not whole:
         return
-    for shard in found.manifest.inputs:
-        if shard.series == series.name and sums.get(shard.key, (0, 0)) != (shard.dropped, shard.dropped_content):
-            found.problems.append(f"dropped/: rows of {shard.key} are not the {shard.dropped:,} recorded ones")
+    for record in found.manifest.inputs:
+        if record.series == series.name and sums.get(record.key, (0, 0)) != (record.dropped, record.dropped_content):
+            found.problems.append(f"dropped/: rows of {record.key} are not the {record.dropped:,} recorded ones")
 
 
 def _check_mask(found: Verification, out: Folder, receipt: Receipt) -> None:

@@ -13,6 +13,8 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
+    from audit.findings import Findings
+    from audit.report.content import Report
     from tests.stores import S3Server
 
 # The first example may compile a kernel, and machines are shared: no example has a deadline.
@@ -29,6 +31,23 @@ class Answer:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(scope="session")
+def hostile_scan(tmp_path_factory: pytest.TempPathFactory) -> Findings:
+    """A scan of a corpus that attacks whoever reads a report of it; nobody writes into its folder."""
+    from tests.reports import scan_hostile
+
+    return scan_hostile(tmp_path_factory.mktemp("hostile"))
+
+
+@pytest.fixture(scope="session")
+def hostile_report(hostile_scan: Findings) -> Report:
+    """A report on that scan, by the default rules."""
+    from audit.report.build import build_report
+    from audit.rules import DEFAULTS
+
+    return build_report(hostile_scan, DEFAULTS)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ class S3Server:
     Attributes:
         requests: how many came, by method and what they asked for: `list`, `object`, `part`, `complete`.
         on_request: called with each of these before it is answered.
+        path: of the request that is being answered.
         bucket: name of the bucket.
     """
 
@@ -38,6 +39,7 @@ class S3Server:
         self._answer = self._server._server.app  # type: ignore[union-attr]
         self._server._server.app = self._counted  # type: ignore[union-attr]
         self.requests: Counter[str] = Counter()
+        self.path = ""
         self.on_request: Callable[[str], None] = lambda asked: None
         self._failing: tuple[str, int, int] = ("", 0, 0)
         self.reset()
@@ -62,13 +64,22 @@ class S3Server:
 
     def reset(self) -> None:
         """An empty bucket, no counts, no faults; what clients remember is forgotten."""
-        import fsspec
-
         self._backend.reset()
         self._backend.create_bucket(self.bucket, "us-east-1")
-        self.requests.clear()
         self.on_request, self._failing = lambda asked: None, ("", 0, 0)
-        fsspec.get_filesystem_class("s3").clear_instance_cache()
+        self.forget()
+
+    def forget(self) -> None:
+        """No counts, and nothing that clients remember."""
+        import fsspec
+
+        self.requests.clear()
+        kind = fsspec.get_filesystem_class("s3")
+        clients = [one for one in kind._cache.values() if one._s3 is not None]
+        for one in clients:
+            one.invalidate_cache()
+        if any(one._s3.meta.endpoint_url != self.environment["AWS_ENDPOINT_URL"] for one in clients):
+            kind.clear_instance_cache()
 
     def stop(self) -> None:
         """Close it."""
@@ -81,6 +92,10 @@ class S3Server:
     def put(self, key: str, body: bytes) -> None:
         """Put an object there, not by a request."""
         self._backend.put_object(self.bucket, key, body)
+
+    def remove(self, key: str) -> None:
+        """Remove an object, not by a request."""
+        self._backend.delete_object(self.bucket, key)
 
     def objects(self) -> list[str]:
         """Names of all objects."""
@@ -103,6 +118,7 @@ class S3Server:
         kind = next((kind for name, kind in kinds.items() if name in query), "object")
         asked = f"{environ['REQUEST_METHOD']} {kind}"
         self.requests[asked] += 1
+        self.path = environ["PATH_INFO"]
         self.on_request(asked)
         failing, status, times = self._failing
         if asked == failing and times:

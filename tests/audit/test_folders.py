@@ -39,11 +39,13 @@ def test_files_go_in_and_come_out(folder: Folder, tmp_path: Path) -> None:
     assert folder.sizes() == {**folder.sizes("data"), "top.json": 2}
     assert (folder.size("data/a.bin"), folder.size("data"), folder.size("none")) == (2, None, None)
     with folder.open("top.json") as handle:
-        assert handle.read() == b"{}"
+        assert handle.read() == b"{}" == folder.read("top.json")
     with folder.fetched("data/x/b.bin") as file:
         assert file.read_bytes() == b"123"
     with pytest.raises(FileNotFoundError), folder.open("none"):
         pass
+    with pytest.raises(FileNotFoundError):
+        folder.read("none")
     with pytest.raises(FileNotFoundError), folder.fetched("none") as file:
         file.read_bytes()
     folder.remove("data")
@@ -75,6 +77,15 @@ def test_a_large_file_is_sent_in_parts_and_is_not_there_before_the_last(tmp_path
     assert s3.requests["PUT part"] == 4 and s3.requests["POST complete"] == 1
     assert there and not any(there), "one part was tried again, and none made the file visible"
     assert s3.objects() == ["out/data/large"]
+
+
+def test_what_another_client_wrote_meanwhile_is_seen(s3: S3Server) -> None:
+    folder = open_folder("s3://bucket/out")
+    s3.put("out/first.json", b"1")
+    assert (folder.names(), folder.size("first.json"), folder.size("second.json")) == ({"first.json"}, 1, None)
+    s3.put("out/second.json", b"22")
+    s3.put("out/first.json", b"333")
+    assert (folder.size("first.json"), folder.size("second.json"), folder.read("first.json")) == (3, 2, b"333")
 
 
 def test_urls_that_cannot_hold_output_are_refused() -> None:

@@ -28,6 +28,7 @@ from audit.slices import SLICES, Line, Slice, unfinished
 from detectors.errors import ConfigError, FindingsError, InputError, OutputError
 from tests.conftest import Answer
 from tests.corpora import awkward_table, texts, write_parquet, write_texts
+from tests.torture.kinds import several
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = Config(scan=ScanConfig(signals=("document", "near_dup"), workers=1))
@@ -103,7 +104,7 @@ def test_every_unit_is_in_one_slice_and_no_slice_has_more_than_its_share_and_a_u
     assert max(held.values()) <= total / of + largest + 1e-6 * max(1, total)
 
 
-@settings(max_examples=12)
+@settings(max_examples=several(4, 100))
 @given(data=st.data(), of=st.integers(1, 7))
 def test_parts_in_any_order_are_one_scan_byte_for_byte(
     corpus: Path, whole: dict[str, bytes], data: st.DataObject, of: int

@@ -19,7 +19,7 @@ import pytest
 
 from audit import measure, signals
 from audit.config import Config, ScanConfig
-from audit.execute import TaskError
+from audit.execute import Outcome, TaskError
 from audit.execute_ray import Ray
 from audit.findings import Findings
 from audit.ray_nodes import _judge, _Seen
@@ -33,7 +33,7 @@ from detectors.documents import Documents
 from detectors.errors import ConfigError, InputError, OutputError
 from detectors.protocols import Device, Measure
 from detectors.registry import load
-from tests.audit.test_execute import descendants, die_always, die_once, fail_on_odd
+from tests.audit.test_execute import descendants, die_always, fail_on_odd
 from tests.conftest import Answer
 from tests.corpora import awkward_table, texts, write_parquet, write_texts
 
@@ -82,27 +82,27 @@ def cluster() -> Iterator[Nodes]:
             found.shutdown()
 
 
-@pytest.fixture
-def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Some twenty units: Parquet files that are cut, and a JSONL file that is not."""
-    monkeypatch.setattr(measure, "PART_BYTES", 40_000)
-    write_parquet(tmp_path / "data" / "a.parquet", awkward_table(1200))
-    write_texts(tmp_path / "data" / "sub" / "b.parquet", list(texts(350, 2)), rows_per_group=50)
-    (tmp_path / "data" / "c.jsonl").write_text("".join(f'{{"text": "{text}"}}\n' for text in texts(60, 3)))
-    return tmp_path / "data"
+    data = tmp_path_factory.mktemp("corpus") / "data"
+    write_parquet(data / "a.parquet", awkward_table(1200))
+    write_texts(data / "sub" / "b.parquet", list(texts(350, 2)), rows_per_group=50)
+    (data / "c.jsonl").write_text("".join(f'{{"text": "{text}"}}\n' for text in texts(60, 3)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "PART_BYTES", 40_000)
+        yield data
+
+
+@pytest.fixture(scope="module")
+def one(corpus: Path) -> ScanResult:
+    """The scan of it in this process."""
+    return scan([str(corpus)], corpus.parent / "one", config(None))
 
 
 def config(cluster: Nodes | None, *names: str, **values: object) -> Config:
     where = {"executor": "ray", "ray_address": cluster.address} if cluster else {"workers": 1}
     return Config(scan=ScanConfig(signals=names or LIGHT, **where, **values))  # type: ignore[arg-type]
-
-
-def both(
-    corpus: Path, out: Path, cluster: Nodes, *names: str, on_progress: Callable[[Progress], None] | None = None
-) -> tuple[ScanResult, ScanResult]:
-    """The same scan in this process and on the cluster."""
-    one = scan([str(corpus)], out / "one", config(None, *names))
-    return one, scan([str(corpus)], out / "many", config(cluster, *names), on_progress=on_progress)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -147,11 +147,11 @@ def test_outcomes_are_those_of_one_process(cluster: Nodes) -> None:
 
 
 def test_findings_and_shards_are_byte_for_byte_those_of_one_process(
-    corpus: Path, tmp_path: Path, cluster: Nodes
+    corpus: Path, one: ScanResult, tmp_path: Path, cluster: Nodes
 ) -> None:
     seen = Once(lambda: None)
-    one, many = both(corpus, tmp_path, cluster, on_progress=seen)
-    assert files(tmp_path / "one") == files(tmp_path / "many")
+    many = scan([str(corpus)], tmp_path / "many", config(cluster), on_progress=seen)
+    assert files(one.findings.directory) == files(tmp_path / "many")
     assert sum(len(shard.parts) for shard in many.findings.shards) > 10
     assert (one.measured_rows, one.text_bytes, one.faults) == (many.measured_rows, many.text_bytes, many.faults)
     assert seen.rows == sorted(set(seen.rows)) and seen.rows[-1] == 1610, "every unit is counted, and once"
@@ -197,8 +197,7 @@ def test_only_items_that_are_needed_soon_are_taken(cluster: Nodes) -> None:
     outcomes.close()  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("way", ["worker killed", "out of memory"])
-def test_a_scan_outlives_its_workers(corpus: Path, tmp_path: Path, cluster: Nodes, way: str) -> None:
+def test_a_scan_outlives_its_workers(corpus: Path, one: ScanResult, tmp_path: Path, cluster: Nodes) -> None:
     killed: list[int] = []
 
     def kill() -> None:
@@ -206,15 +205,27 @@ def test_a_scan_outlives_its_workers(corpus: Path, tmp_path: Path, cluster: Node
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
 
-    if way == "worker killed":
-        seen = Once(kill)
-        both(corpus, tmp_path, cluster, on_progress=seen)
-        assert killed and seen.rows == sorted(set(seen.rows)) and seen.rows[-1] == 1610
-        assert files(tmp_path / "one") == files(tmp_path / "many")
-    else:
-        paths = [tmp_path / str(number) for number in range(4)]
-        found = sorted(str(outcome.value) for outcome in Ray(cluster.address).map(die_once, paths))
-        assert found == ["0", "1", "2", "3"]
+    seen = Once(kill)
+    scan([str(corpus)], tmp_path / "many", config(cluster), on_progress=seen)
+    assert killed and seen.rows == sorted(set(seen.rows)) and seen.rows[-1] == 1610
+    assert files(one.findings.directory) == files(tmp_path / "many")
+
+
+def test_an_item_whose_worker_ray_kills_for_the_memory_of_the_node_runs_again(
+    cluster: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get, killed = ray.get, []
+
+    def short_of_memory(call: Any) -> Any:
+        answer = get(call)
+        if not killed and isinstance(answer, Outcome):
+            killed.append(answer)
+            raise ray.exceptions.OutOfMemoryError("The node is low on memory.")  # as Ray 2.60 does, and no other error
+        return answer
+
+    monkeypatch.setattr(ray, "get", short_of_memory)
+    outcomes = [*Ray(cluster.address, 2).map(fail_on_odd, range(0, 12, 2))]
+    assert killed and sorted(str(outcome.value) for outcome in outcomes) == ["0", "10", "2", "4", "6", "8"]
 
 
 def test_an_item_that_kills_every_worker_becomes_an_error_and_costs_no_other(cluster: Nodes) -> None:
@@ -266,7 +277,7 @@ def test_rows_that_kill_every_worker_are_named_and_the_other_files_are_measured(
 def test_kernels_are_prepared_once_a_node_and_a_broken_signal_says_so(tmp_path: Path, cluster: Nodes) -> None:
     tasks = Preparing(tmp_path)
     assert sorted(str(outcome.value) for outcome in Ray(cluster.address).map(tasks, range(12))) == ["True"] * 12
-    assert len(list(tmp_path.glob("prepared-*"))) == len({path.name for path in tmp_path.glob("prepared-*")}) <= 3
+    assert 1 <= len(list(tmp_path.glob("prepared-*"))) <= 3
     with pytest.raises(InputError, match="no such model"):
         list(Ray(cluster.address).map(Preparing(tmp_path, fails=True), range(3)))
 
@@ -363,7 +374,7 @@ def test_addresses_of_clients_and_of_nothing_are_refused(cluster: Nodes) -> None
 
 
 def test_a_lost_driver_is_resumed(tmp_path: Path, cluster: Nodes) -> None:
-    for number in range(60):
+    for number in range(40):
         write_texts(tmp_path / "data" / f"{number:02d}.parquet", list(texts(200, number)))
     scan([str(tmp_path / "data")], tmp_path / "one", config(None))
     command = [
@@ -379,10 +390,8 @@ def test_a_lost_driver_is_resumed(tmp_path: Path, cluster: Nodes) -> None:
     driver.kill()
     assert driver.wait() == -signal.SIGKILL
     assert not (tmp_path / "many" / "scan.json").exists(), "it was killed before it was done"
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert 0 < scan([str(tmp_path / "data")], tmp_path / "many", config(cluster)).measured_rows < 8_000
     assert files(tmp_path / "one") == files(tmp_path / "many")
-    assert int(done.stdout.split("measured now: ")[1].split()[0].replace(",", "")) < 12_000
 
 
 def answers(prompts: Sequence[str], *, samples: int, **_: object) -> list[list[str]]:
@@ -412,10 +421,12 @@ def test_probes_on_the_cluster_find_what_one_process_finds(
     assert kept == {name: held for name, held in files(tmp_path / "many").items() if name.startswith("findings")}
 
 
-def test_a_scan_outlives_a_node_and_what_only_that_had_is_missed(corpus: Path, tmp_path: Path, cluster: Nodes) -> None:
+def test_a_scan_outlives_a_node_and_what_only_that_had_is_missed(
+    corpus: Path, one: ScanResult, tmp_path: Path, cluster: Nodes
+) -> None:
     seen = Once(lambda: cluster.cluster.remove_node(cluster.with_gpu))
-    both(corpus, tmp_path, cluster, on_progress=seen)
+    scan([str(corpus)], tmp_path / "many", config(cluster), on_progress=seen)
     assert seen.act is None and seen.rows == sorted(set(seen.rows)) and seen.rows[-1] == 1610
-    assert files(tmp_path / "one") == files(tmp_path / "many")
+    assert files(one.findings.directory) == files(tmp_path / "many")
     with pytest.raises(ConfigError, match="the Ray cluster has no GPU"):
         list(Ray(cluster.address, gpu=True).map(fail_on_odd, range(2)))

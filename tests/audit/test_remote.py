@@ -36,14 +36,15 @@ def test_a_corpus_in_a_store_is_scanned_curated_verified_and_undone(
     foxing: Run, tmp_path: Path, corpus: Path, s3: S3Server
 ) -> None:
     s3.send(corpus, "in")
-    signals = ("--signals", "document,ai_text", "--workers", "1")
+    signals = ("--signals", "document", "--workers", "1")
     assert foxing("scan", corpus, "-o", tmp_path / "here", *signals).code == 0
     done = foxing("scan", "s3://bucket/in", "-o", tmp_path / "there", *signals)
     assert done.code == 0, done.err
     listed = [foxing("findings", tmp_path / name, "--format", "jsonl") for name in ("here", "there")]
     assert listed[0].out == listed[1].out and listed[0].out.count("\n") == 120
     out = "s3://bucket/out"
-    done = foxing("curate", tmp_path / "there", "-o", out, "--work", tmp_path / "work")
+    shuffled = ("--curriculum", "shuffled", "--work", tmp_path / "work")
+    done = foxing("curate", tmp_path / "there", "-o", out, *shuffled)
     assert done.code == 0, done.err
     assert f"foxing verify {out}/manifest.json" in done.out
     assert foxing("verify", f"{out}/manifest.json").code == 0
@@ -51,7 +52,7 @@ def test_a_corpus_in_a_store_is_scanned_curated_verified_and_undone(
     back, read = (pq.read_table(folder / "web" / "a.parquet") for folder in (tmp_path / "back", corpus))
     assert back.equals(read)
     s3.put("in/web/a.parquet", s3.get("in/web/a.parquet") + b" ")
-    changed = foxing("curate", tmp_path / "there", "-o", "s3://bucket/again", "--work", tmp_path / "work")
+    changed = foxing("curate", tmp_path / "there", "-o", "s3://bucket/again", *shuffled)
     assert (changed.code, "changed since it was scanned" in changed.err) == (2, True)
     assert not [key for key in s3.objects() if key.startswith("again")]
 
@@ -72,19 +73,20 @@ def test_findings_in_a_store_are_refused_with_a_way_out(foxing: Run, tmp_path: P
     assert "local folder" in done.err and "foxing curate writes its output to a URL" in done.err
 
 
-@pytest.mark.parametrize("pattern", ["in", "in/", "in/*/*.jsonl", "in/**/*.jsonl"])
-def test_objects_are_listed_once_however_many(s3: S3Server, pattern: str) -> None:
+def test_objects_are_listed_once_however_many(s3: S3Server) -> None:
     body = b'{"text": "one line"}\n'
-    for number in range(3000):
+    for number in range(1100):
         s3.put(f"in/{number % 7}/{number:05d}.jsonl", body)
     s3.put("in/0/", b"")  # what consoles make of a folder
-    found = expand(f"s3://bucket/{pattern}")
-    assert len(found) == 3000 == len({entry.relative for entry in found})
-    pages = s3.requests["GET list"]
-    assert pages <= 8, "pages of a thousand, or the seven folders and what they are in"
-    assert {entry.size_bytes for entry in found} == {len(body)}
-    assert all(stat(entry.uri) for entry in found)
-    assert s3.requests.total() == pages, "what was listed is not asked for again"
+    for pattern in ("in", "in/", "in/*/*.jsonl", "in/**/*.jsonl"):
+        s3.forget()
+        found = expand(f"s3://bucket/{pattern}")
+        assert len(found) == 1100 == len({entry.relative for entry in found})
+        pages = s3.requests["GET list"]
+        assert 2 <= pages <= 8, "pages of a thousand, or the seven folders and what they are in"
+        assert {entry.size_bytes for entry in found} == {len(body)}
+        assert all(stat(entry.uri) for entry in found)
+        assert s3.requests.total() == pages, "what was listed is not asked for again"
 
 
 def test_what_cannot_be_listed_or_read_is_told(s3: S3Server) -> None:
@@ -128,6 +130,8 @@ def test_a_web_server_without_ranges_is_told_apart_from_a_torn_file(corpus: Path
     [
         f"https://user:{SECRET}@example.org/a.parquet",
         f"ftp://user:{SECRET}@example.org/in",
+        f"https://{SECRET}@example.org/a.parquet",
+        f"zip://a.parquet::https://user:{SECRET}@example.org/a.zip",
         f"https://example.org/a.parquet?X-Amz-Signature={SECRET}&x=1",
         f"https://example.org/a.parquet?sv=2&sig={SECRET}",
         f"https://example.org/a.parquet?x=1&token={SECRET}#part",
@@ -175,6 +179,11 @@ def test_credentials_of_the_environment_stand_nowhere(foxing: Run, tmp_path: Pat
         ("s3://bucket/a.parquet", "s3://bucket/a.parquet"),
         ("/a/b?token=x", "/a/b?token=x"),
         ("https://u:pw@h:8080/a?x=1", "https://u:***@h:8080/a?x=1"),
+        ("zip://a.csv::https://u:pw@h/a.zip", "zip://a.csv::https://u:***@h/a.zip"),
+        ("simplecache::https://u:pw@h/a", "simplecache::https://u:***@h/a"),
+        ("https:/u:pw@h/a", "https:/u:***@h/a"),
+        ("https://token@h/a", "https://***@h/a"),
+        ("sftp://user@h/a", "sftp://user@h/a"),
         ("https://h/a?x=1&Signature=ab%2Fc&y=2", "https://h/a?x=1&Signature=***&y=2"),
         ("abfs://container@account.dfs.core.windows.net/a", "abfs://container@account.dfs.core.windows.net/a"),
     ],

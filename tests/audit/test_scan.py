@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from audit import measure
 from audit.config import Config, ScanConfig
 from audit.findings import Findings
+from audit.lock import locked
 from audit.measure import parts_of
 from audit.parts import part_path
 from audit.readers import Group
@@ -309,6 +311,28 @@ def test_two_scans_into_one_folder_do_not_meet(corpus: Path, tmp_path: Path) -> 
         fcntl.flock(handle, fcntl.LOCK_EX)
         with pytest.raises(OutputError, match="in use by process"):
             run(corpus, tmp_path / "out")
+
+
+def test_a_scan_that_is_refused_because_another_began_leaves_the_folder_of_that_one(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    with contextlib.ExitStack() as other:
+        # Begun between our look at the folder and our lock on it.
+        exists, looks = Path.exists, []
+
+        def looked(path: Path) -> bool:
+            found = exists(path)
+            if path == out:
+                looks.append(found)
+            if looks == [False, False]:  # whose the folder is, whether this scan makes it
+                other.enter_context(locked(out))
+            return found
+
+        monkeypatch.setattr(Path, "exists", looked)
+        with pytest.raises(OutputError, match="in use by process"):
+            run(corpus, out)
+        assert looks == [False, False] and (out / "lock").is_file()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,8 @@ from tests.curricula.test_curate import wide
 
 def main(audit_folder: Path, out: str, work: Path, pid_file: Path) -> None:
     """Do it."""
+    import s3fs  # noqa: F401 - once, and not in every child
+
     audit.calibrate.reference = audit.assess.reference = Tables  # type: ignore[assignment,attr-defined]
     for _ in sys.stdin:
         pid = os.fork()

@@ -127,6 +127,15 @@ def test_a_model_that_knows_nothing_ends_in_one_clear_error(knowing: Knowing, tm
         ran("slick", Knowing(tmp_path / "blank", knowing.data), tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", ["slick", "faco"])
+def test_data_that_were_named_and_are_not_there_are_missed(knowing: Knowing, tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        Experiment.of(name, "gpu", Source(str(knowing.model), str(tmp_path / "none.parquet"), Device.CPU))
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
+        Experiment.of(name, "gpu", Source(str(knowing.model), str(tmp_path / "torn.parquet"), Device.CPU))
+
+
 def split(seed: int = 1) -> Drawn:
     return drawn(made_facts(), relations=4, each=60, reserve=20, seed=seed)
 

@@ -48,6 +48,14 @@ def test_rule_that_hits_most_of_the_corpus_stops_with_sources_and_addresses(tmp_
     assert preview(findings, RULES, Request(drop=("FX101",), allow_loss=0.9)).refusal is None
 
 
+def test_a_rule_whose_rows_other_rules_drop_first_is_named_without_addresses(tmp_path: Path) -> None:
+    parts = ("document.words < 9", "document.words >= 9 and document.words < 18", "document.words < 18")
+    rules = tuple(Rule(id=f"MY30{at}", name="part", when=when) for at, when in enumerate(parts))
+    refused = str(preview(scanned(tmp_path, 0.0), rules, Request(drop=("MY3",))).refusal)
+    assert "MY302 would drop 18 of all 30 rows" in refused
+    assert "Look at its rows, or permit it with --allow-loss 0.60." in refused
+
+
 def test_curriculum_that_drops_most_of_the_corpus_stops_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.curricula.spooled import Resampled
 

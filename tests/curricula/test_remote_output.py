@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 from audit.findings import Findings
 from curricula.curate import curate
+from curricula.output import Output
 from curricula.sections import Shape
 from curricula.undo import undo
 from curricula.verify import verify
@@ -105,6 +107,13 @@ def test_verify_tells_what_is_wrong_in_a_store(tmp_path: Path, findings: Finding
     assert verify(URL).problems == []
 
 
+def test_verify_names_a_plan_that_cannot_be_fetched(findings: Findings, s3: S3Server) -> None:
+    curate(findings, RULES, URL, wide())
+    s3.on_request = lambda asked: s3.fail("GET object", 403, 1) if s3.path.endswith("plan.parquet") else None
+    (problem,) = verify(URL).problems
+    assert problem.startswith("plan.parquet: cannot be read")
+
+
 def test_what_is_not_there_is_an_error_of_one_line(s3: S3Server) -> None:
     with pytest.raises(InputError, match="no such file"):
         verify(f"{URL}/manifest.json")
@@ -118,6 +127,9 @@ def test_a_folder_that_is_not_ours_is_left_alone(findings: Findings, s3: S3Serve
         with pytest.raises(OutputError, match="holds no output of foxing curate"):
             curate(findings, RULES, URL, wide(), fresh=fresh)
     assert s3.objects() == [f"{PREFIX}theirs.txt"]
+    s3.put(f"{PREFIX}.work/run.json", b"[not ours")
+    with pytest.raises(OutputError, match="holds no output of foxing curate"):
+        curate(findings, RULES, URL, wide())
     s3.put("sets/file", b"a file")
     with pytest.raises(OutputError, match="is a file"):
         curate(findings, RULES, "s3://bucket/sets/file", wide())
@@ -140,11 +152,6 @@ class InterruptionError(Exception):
 def interrupt(findings: Findings, s3: S3Server, work: Path, *, after: int) -> None:
     """Stop a run at its so many-th file."""
 
-    def stop(asked: str) -> None:
-        if s3.requests["PUT object"] > after:
-            s3.on_request = lambda asked: None
-            raise InterruptionError
-
     def progress(phase: str, done: float, total: float) -> None:
         if s3.requests["PUT object"] > after:
             raise InterruptionError
@@ -159,9 +166,7 @@ def test_interrupted_run_goes_on_or_begins_anew(
     tmp_path: Path, findings: Findings, s3: S3Server, *, kept: bool
 ) -> None:
     curate(findings, RULES, tmp_path / "out", wide())
-    curate(findings, RULES, URL, wide(), fresh=True)
-    all_files = s3.requests["PUT object"]
-    s3.reset()
+    all_files = len(tree(tmp_path / "out")) + 1  # the mark
     interrupt(findings, s3, tmp_path / "work", after=3)
     assert f"{PREFIX}manifest.json" not in s3.objects()
     with pytest.raises(ConfigError, match="holds the beginning of another request"):
@@ -183,29 +188,102 @@ def test_work_of_a_folder_that_was_cleared_meanwhile_is_not_trusted(
     assert verify(URL).problems == []
     s3.reset()
     interrupt(findings, s3, tmp_path / "work", after=3)
-    s3._backend.delete_object("bucket", next(key for key in s3.objects() if "/part-" in key))
+    s3.remove(next(key for key in s3.objects() if "/part-" in key))
     with pytest.raises(OutputError, match="is missing or changed since it was written"):
         curate(findings, RULES, URL, wide(), work=tmp_path / "work")
     curate(findings, RULES, URL, wide(), work=tmp_path / "work", fresh=True)
     assert verify(URL).problems == []
 
 
-def test_a_folder_that_another_run_took_is_not_finished(findings: Findings, s3: S3Server) -> None:
+@pytest.mark.parametrize("name", ["data/part-00000.parquet", "plan.parquet"])
+def test_a_run_whose_folder_another_took_sends_nothing_more(findings: Findings, s3: S3Server, name: str) -> None:
+    sent: list[str] = []
+
     def taken(asked: str) -> None:
-        if s3.requests["PUT object"] == 4:
+        sent.extend([s3.path] if asked == "PUT object" else [])
+        if asked == "PUT object" and s3.path.endswith(name):
             s3.put(f"{PREFIX}.work/run.json", json.dumps({"seed": 99}).encode())
 
     s3.on_request = taken
     with pytest.raises(OutputError, match="was taken by another run"):
         curate(findings, RULES, URL, wide())
+    assert sent[-1].endswith(name)
     assert f"{PREFIX}manifest.json" not in s3.objects()
 
 
-def test_killed_at_any_file_it_ends_with_the_same_bytes(tmp_path: Path, findings: Findings, s3: S3Server) -> None:
+def test_a_worker_that_is_given_the_folder_heeds_whose_it_is(tmp_path: Path, s3: S3Server) -> None:
+    output, settings = Output.of(URL, tmp_path / "work"), {"seed": 1}
+    output.open(settings, fresh=False)
+    sent = pickle.loads(pickle.dumps(output.held(settings)))
+    for name in ("first", "second"):
+        (tmp_path / name).write_bytes(b"1")
+    sent.put(tmp_path / "first", "data/first")
+    s3.put(f"{PREFIX}.work/run.json", b"{}")
+    with pytest.raises(OutputError, match="was taken by another run"):
+        sent.put(tmp_path / "second", "data/second")
+    assert sorted(stored(s3)) == [".work/run.json", "data/first"]
+
+
+def test_a_run_whose_request_another_finished_meanwhile_ends_well(
+    tmp_path: Path, findings: Findings, s3: S3Server
+) -> None:
+    curate(findings, RULES, tmp_path / "out", wide())
+
+    def finished(asked: str) -> None:
+        if asked == "PUT object" and s3.path.endswith("data/part-00001.parquet"):
+            s3.send(tmp_path / "out", "sets/out")
+            s3.remove(f"{PREFIX}.work/run.json")
+
+    s3.on_request = finished
+    curate(findings, RULES, URL, wide())
+    assert stored(s3) == on_disk(tmp_path / "out")
+
+
+def test_while_an_output_is_cleared_nothing_says_that_it_is_finished(
+    tmp_path: Path, findings: Findings, s3: S3Server
+) -> None:
+    curate(findings, RULES, URL, wide())
+    whole, seen = set(s3.objects()), list[set[str]]()
+
+    def stop(asked: str) -> None:
+        seen.append(set(s3.objects()))
+        if not any("/data/" in key for key in s3.objects()):
+            s3.fail("POST object", 403, 10**6)  # which removes
+
+    s3.on_request = stop
+    with pytest.raises(OutputError, match="cannot be cleared"):
+        curate(findings, RULES, URL, wide(), fresh=True)
+    s3.on_request = lambda asked: None
+    s3.fail("", 0, 0)
+    assert seen[-1] < whole | {f"{PREFIX}.work/run.json"}
+    assert all(whole <= keys for keys in seen if f"{PREFIX}manifest.json" in keys)
+    with pytest.raises(ConfigError, match="holds the beginning of another request"):
+        curate(findings, RULES, URL, wide())
+    curate(findings, RULES, URL, wide(), fresh=True)
+    assert set(s3.objects()) == whole
+
+
+def test_work_is_thrown_away_before_another_run_can_begin_in_it(
+    tmp_path: Path, findings: Findings, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free: list[str] = []
+    remove = shutil.rmtree
+
+    def watched(path: Path, **options: bool) -> None:
+        if Path(path).name == ".work" and not (Path(path).parent / ".lock").exists():
+            free.append(str(path))
+        remove(path, **options)
+
+    monkeypatch.setattr("curricula.output.shutil.rmtree", watched)
+    curate(findings, RULES, URL, wide(), work=tmp_path / "work")
+    assert free == []
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_killed_while_files_are_sent_it_ends_with_the_same_bytes(
+    tmp_path: Path, findings: Findings, s3: S3Server
+) -> None:
     curate(findings, RULES, tmp_path / "out", wide(drop=("FX101",)))
-    curate(findings, RULES, URL, wide(drop=("FX101",)))
-    files = s3.requests["PUT object"]
-    assert files > 7
     command = [sys.executable, "-m", "tests.curricula.kill_sending", str(tmp_path / "audit"), URL]
     with subprocess.Popen(
         [*command, str(tmp_path / "work"), str(tmp_path / "pid")],
@@ -213,33 +291,32 @@ def test_killed_at_any_file_it_ends_with_the_same_bytes(tmp_path: Path, findings
     ) as child:  # fmt: skip
         assert child.stdin is not None and child.stdout is not None
 
-        def run(nth: int) -> int:
-            """How a run ended that is killed while its nth file from now is under way; 0 kills none."""
-            s3.requests.clear()
+        def run(name: str) -> int:
+            """How a run ended that is killed while a file is under way."""
 
             def kill(asked: str) -> None:
-                if asked == "PUT object" and s3.requests[asked] == nth:
+                if asked == "PUT object" and s3.path.endswith(name):
                     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+                    s3.fail(asked, 500, 1)  # what was under way is not stored
 
             s3.on_request = kill
             print("run", file=child.stdin, flush=True)
             return int(child.stdout.readline())  # type: ignore[union-attr]
 
-        for nth in (files // 2, files):
-            s3.reset()
-            assert run(nth) == signal.SIGKILL
+        for name in ("data/part-00001.parquet", "manifest.json"):
+            assert run(name) == signal.SIGKILL, name
             assert f"{PREFIX}manifest.json" not in s3.objects()
-            assert run(0) == 0
-            assert stored(s3) == on_disk(tmp_path / "out"), f"killed at file {nth} of {files}"
         child.stdin.close()
+    s3.on_request = lambda asked: None
+    s3.fail("", 0, 0)
+    curate(findings, RULES, URL, wide(drop=("FX101",)), work=tmp_path / "work")
+    assert stored(s3) == on_disk(tmp_path / "out")
 
 
-@pytest.mark.parametrize(("status", "times"), [(503, 2), (500, 1)])
-def test_faults_in_passing_are_tried_again(findings: Findings, s3: S3Server, status: int, times: int) -> None:
-    s3.fail("PUT object", status, times)
+def test_faults_in_passing_are_tried_again(findings: Findings, s3: S3Server) -> None:
+    s3.fail("PUT object", 503, 1)
     curate(findings, RULES, URL, wide())
-    assert verify(URL).problems == []
-    s3.fail("GET object", status, times)
+    s3.fail("GET object", 500, 1)
     assert verify(URL).problems == []
 
 
@@ -278,10 +355,12 @@ def test_stores_without_whole_writes_are_sent_files_aside_and_renamed(tmp_path: 
 
     memory = fsspec.filesystem("memory")
     moved: list[str] = []
+    sent: list[str] = []
     rename = type(memory).mv
 
     def mv(self: object, path1: str, path2: str, **options: object) -> None:
         moved.append(path2)
+        sent.append(path1)
         rename(self, path1, path2, **options)
 
     url = f"memory://{tmp_path.name}/out"
@@ -293,4 +372,5 @@ def test_stores_without_whole_writes_are_sent_files_aside_and_renamed(tmp_path: 
     there = {name.split("/out/")[1]: memory.cat_file(name) for name in memory.find(f"/{tmp_path.name}/out")}
     assert there == on_disk(tmp_path / "out")
     assert {name.split("/out/")[1] for name in moved} == {*there, ".work/run.json"}
+    assert len(set(sent)) == len(sent), "files of one name in two folders are sent by two names"
     assert verify(url).problems == []

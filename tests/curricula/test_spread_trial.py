@@ -11,7 +11,7 @@ import pytest
 
 from audit.cascade import Cascade
 from audit.config import Config, ScanConfig
-from audit.execute import Executor, Process
+from audit.execute import Process
 from audit.execute_ray import Ray
 from audit.scan import scan
 from audit.stages import run_stages
@@ -33,15 +33,16 @@ JOB = Job(
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
     """As workers have it: sums of floating-point numbers depend on how many threads share them."""
     import torch
 
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
     torch.set_num_threads(threads)
 
 
@@ -65,8 +66,9 @@ def cluster() -> Iterator[str]:
             found.shutdown()
 
 
-@pytest.fixture
-def trial(tmp_path: Path) -> Trial:
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Trial:
+    tmp_path = tmp_path_factory.mktemp("trial")
     for number, name in enumerate(("good", "other", "test")):
         write_parquet(tmp_path / f"{name}.parquet", pa.table({"text": texts(60, number)}))
     arms = (Arm("good", (str(tmp_path / "good.parquet"),)), Arm("other", (str(tmp_path / "other.parquet"),)))
@@ -77,31 +79,38 @@ def without_time(folder: Path) -> object:
     return json.loads((folder / "trial.json").read_text().replace(str(folder), "OUT"))
 
 
-def check(trial: Trial, folder: Path, executor: Executor) -> None:
+def models(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.safetensors")}
+
+
+@pytest.fixture(scope="module")
+def here(trial: Trial) -> Path:
+    """What the trial leaves when it runs in this process."""
+    out = Path(trial.tests[0]).parent / "here"
+    run_trial(trial, out)
+    return out
+
+
+def test_arms_on_a_cluster_are_those_of_one_process(trial: Trial, here: Path, tmp_path: Path, cluster: str) -> None:
     told: list[float] = []
-    run_trial(trial, folder / "here")
-    run_trial(trial, folder / "there", executor=executor, on_progress=lambda done, _: told.append(done))
-    assert without_time(folder / "here") == without_time(folder / "there")
-    models = [sorted((folder / where).rglob("*.safetensors")) for where in ("here", "there")]
-    assert [path.read_bytes() for path in models[0]] == [path.read_bytes() for path in models[1]] != []
+    run_trial(trial, tmp_path / "there", executor=Ray(cluster), on_progress=lambda done, _: told.append(done))
+    assert without_time(here) == without_time(tmp_path / "there")
+    assert models(here) == models(tmp_path / "there") != {}
     assert told[:2] == [0.5, 1.0]
 
 
-def test_arms_in_processes_are_those_of_one_process(trial: Trial, tmp_path: Path) -> None:
-    check(trial, tmp_path, Process(2))
-
-
-def test_arms_on_a_cluster_are_those_of_one_process(trial: Trial, tmp_path: Path, cluster: str) -> None:
-    check(trial, tmp_path, Ray(cluster))
-
-
-def test_an_arm_that_fails_elsewhere_is_named_and_the_others_are_kept(trial: Trial, tmp_path: Path) -> None:
+def test_arms_in_processes_are_those_of_one_process_and_one_that_fails_is_named(
+    trial: Trial, here: Path, tmp_path: Path
+) -> None:
     (tmp_path / "out" / "other").mkdir(parents=True)
     (tmp_path / "out" / "other" / "seed-1").write_text("in the way")
+    told: list[float] = []
     with pytest.raises(FoxingError) as raised:
-        run_trial(trial, tmp_path / "out", executor=Process(2))
+        run_trial(trial, tmp_path / "out", executor=Process(2), on_progress=lambda done, _: told.append(done))
     assert "seed-1" in str(raised.value) or "other, seed 1" in str(raised.value)
-    assert len(list((tmp_path / "out").rglob("*.safetensors"))) == 1
+    kept = models(tmp_path / "out")
+    assert len(kept) >= 1 and kept.items() <= models(here).items(), "the other arm is kept"
+    assert told == [0.5, 1.0]
 
 
 def test_a_cascade_on_a_cluster_judges_as_in_one_process(tmp_path: Path, cluster: str) -> None:

@@ -68,6 +68,17 @@ def test_flops_of_a_whole_block_are_those_that_torch_counts(kind: str) -> None:
     assert work.of(blocks) == pytest.approx(counted(model, blocks), rel=0.02)
 
 
+def test_positions_that_are_looked_up_cost_nothing() -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=2, n_positions=1024)
+    model = Pretrained(GPT2LMHeadModel(config))
+    blocks = packed([40, 40], 40)
+    work = work_of(model)
+    assert work is not None
+    assert work.of(blocks) == pytest.approx(counted(model, blocks), rel=0.02)
+
+
 def test_flops_of_an_encoder_decoder_are_those_that_torch_counts() -> None:
     model = EncoderDecoder(replace(SHAPE, encoder_layers=2))
     blocks = packed([32], 32, [32])

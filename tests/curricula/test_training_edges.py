@@ -131,6 +131,16 @@ def test_of_a_curated_folder_its_data_are_read_in_order_and_no_dropped_rows(tmp_
         ]
 
 
+@pytest.mark.parametrize("path", ["../secret.parquet", "/etc/passwd", "data/../../secret.parquet"])
+def test_a_manifest_that_names_files_outside_its_folder_is_refused(tmp_path: Path, path: str) -> None:
+    here = tmp_path / "curated"
+    here.mkdir()
+    write_texts(tmp_path / "secret.parquet", 3)
+    (here / "manifest.json").write_text(json.dumps({"data": [{"path": path}]}))
+    with pytest.raises(InputError, match="outside its folder"):
+        shards_in_order([str(here)])
+
+
 def test_a_pass_that_fills_its_last_block_ends_with_it_though_rows_without_text_follow() -> None:
     rows = [*rows_of([5, 3, 4, 4]), Row(4, None)]
     blocks = packed(rows, 8, splits=True, epochs=2)

@@ -235,6 +235,15 @@ def test_data_that_an_arm_lacks_are_missed_before_anything_is_trained(chains: Tr
     assert not (tmp_path / "out").exists() and not (tmp_path / "o").exists()
 
 
+def test_tests_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    files = [str(write_questions(tmp_path / name, 4)) for name in ("a-2.parquet", "a.parquet", "b/a.parquet")]
+    arms = Arm("one", (files[0],)), Arm("two", (files[0],), shuffle=True)
+    job = replace(JOB, recipe=Recipe(block=32, batch=4, tokens=200))
+    found = run_trial(Trial(arms, job, tuple(files), seeds=(1,), limit=1, max_tokens=2), tmp_path / "out")
+    assert set(found.runs[0].means) == {"a-2", "a", "a-3"}
+
+
 def test_bad_trials_are_refused_with_a_reason(tmp_path: Path) -> None:
     data = str(write_questions(tmp_path / "qa.parquet", 4))
     one, two = Arm("one", (data,)), Arm("two", (data,))

@@ -164,6 +164,16 @@ def test_what_stays_is_counted_on_rows_that_are_not_replayed(taught: Taught) -> 
     assert found[1].right_after < found[1].right_before / 2
 
 
+def test_rows_that_are_kept_whole_are_as_right_in_blocks_of_any_size(taught: Taught) -> None:
+    sizes = [replace(RECIPE, block=block) for block in (64, 128)]
+    cut, whole = (
+        [token_accuracy(taught.model, taught.rows("dev"), replace(recipe, whole_rows=wholly), CPU) for recipe in sizes]
+        for wholly in (False, True)
+    )
+    assert whole[0] == pytest.approx(whole[1]) != pytest.approx(cut[0])
+    assert cut[0] != pytest.approx(cut[1])
+
+
 def test_the_guard_looks_once_more_at_the_end(taught: Taught) -> None:
     wild = Forgetting(method="ascent", forget=1.0, replay=0.0, bias=0.0, guard_every=1000)
     before = evaluate(taught.model, taught.rows("dev"), RECIPE, CPU)

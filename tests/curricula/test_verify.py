@@ -152,3 +152,21 @@ def test_manifest_that_claims_other_rows_is_found(out: Path) -> None:
     record["inputs"][0]["kept"] -= 1
     (out / "manifest.json").write_text(json.dumps(record))
     assert any(problem.startswith("manifest: ") for problem in verify(out).problems)
+
+
+@pytest.mark.parametrize("file", [DATA, DROPPED])
+def test_name_of_a_column_that_is_no_utf8_is_said(out: Path, file: str) -> None:
+    body = (out / file).read_bytes()
+    assert b"\x04text" in body
+    (out / file).write_bytes(body.replace(b"\x04text", b"\x04te\xff\xfe"))
+    assert any(problem.startswith(f"{file}: cannot be read") for problem in verify(out).problems)
+
+
+def test_name_of_a_shard_that_is_no_utf8_is_said(out: Path) -> None:
+    def renamed(table: pa.Table) -> pa.Table:
+        at = table.schema.get_field_index("foxing_shard")
+        broken = pa.array([b"a\xff"] * table.num_rows, pa.binary()).view(pa.string())
+        return table.set_column(at, table.schema.field("foxing_shard"), broken)
+
+    rewrite(out / DROPPED, renamed)
+    assert any(problem.startswith(f"{DROPPED}: cannot be read") for problem in verify(out).problems)

@@ -1,0 +1,1 @@
+"""A signal, a curriculum and an output format for foxing, as anyone may add them."""

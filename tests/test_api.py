@@ -1,0 +1,168 @@
+"""`import audit`: cheap, the same numbers as the command line, and every example in docs/api.md is typed and runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import audit
+from audit.in_memory import PER_TEXT, Judge
+from detectors.errors import ConfigError, FindingsError, PluginError
+from tests.corpora import texts
+
+ROOT = Path(__file__).parent.parent
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "api.md").read_text("utf-8"), re.DOTALL)
+RESIDUE = "As an AI language model, I cannot help with that. " * 8
+
+
+def write_corpus(path: Path) -> list[str]:
+    """Plain texts, and two with assistant residue at the end."""
+    rows = [*texts(30), RESIDUE, RESIDUE.replace("help", "assist")]
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in rows), "utf-8")
+    return rows
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("api")
+    write_corpus(folder / "corpus.jsonl")
+    audit.scan(folder / "corpus.jsonl", folder / "audit")
+    return folder
+
+
+def test_names_are_sorted_and_there() -> None:
+    assert sorted(audit.__all__) == audit.__all__
+    assert all(hasattr(audit, name) for name in audit.__all__)
+
+
+@pytest.mark.parametrize(
+    "before", ["", "import audit.scan", "from audit.scan import ScanResult", "import audit.findings"]
+)
+def test_scan_is_a_function_whatever_was_imported_before(before: str) -> None:
+    script = (
+        f"{before}\nimport audit, importlib, inspect, pickle\n"
+        "assert inspect.isfunction(audit.scan) and inspect.isfunction(audit.findings)\n"
+        "from audit.findings import Findings\n"
+        "assert inspect.isfunction(audit.findings) and pickle.loads(pickle.dumps(Findings)) is Findings\n"
+        "module = importlib.import_module('audit.scan')\n"
+        "assert inspect.ismodule(module) and inspect.isfunction(audit.scan) and audit.scan is not module.scan\n"
+        "assert pickle.loads(pickle.dumps(module.scan)) is module.scan\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+
+
+def test_findings_are_those_of_the_command(home: Path, foxing: Callable[..., Any]) -> None:
+    columns = ["shard", "row", "document.words", "rules", "action"]
+    said = foxing("findings", home / "audit", "--columns", ",".join(columns)).out
+    frame = audit.open(home / "audit").findings(*columns)
+    assert [json.loads(line) for line in said.splitlines()] == frame.to_dicts()
+    assert frame.height == 32 and frame.columns == columns
+    assert audit.findings(home / "audit", *columns).equals(frame)
+
+
+def test_verdicts_are_those_of_the_command(home: Path, foxing: Callable[..., Any]) -> None:
+    answer = foxing("check", home / "audit", "--format", "json", "--budget", "FX102=0.5")
+    verdicts = audit.check(home / "audit", budgets={"FX102": 0.5})
+    assert json.loads(verdicts.text("json")) == json.loads(answer.out)
+    assert verdicts.exit_code == answer.code
+    row = verdicts.rules.row(by_predicate=pl.col("rule") == "FX102", named=True)
+    assert (row["n"], row["hits"], row["share"]) == (32, 2, 2 / 32)
+    assert row["low"] < row["share"] < row["high"] and row["budget"] == 0.5
+    assert "FX102" not in verdicts.over and "FX102" in audit.check(home / "audit").over
+    (source,) = verdicts.sources.filter(rule="FX102").to_dicts()
+    assert (source["n"], source["hits"]) == (32, 2)
+
+
+def test_settings_file_is_read_only_when_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "foxing.toml").write_text('[check.budget]\nFX102 = 0.5\n[rule.FX102]\nname = "mine"\n', "utf-8")
+    monkeypatch.chdir(home)
+    assert "FX102" in audit.check("audit").over
+    named = audit.check("audit", settings="foxing.toml")
+    assert "FX102" not in named.over and "mine" in named.rules["name"].to_list()
+
+
+def test_texts_in_memory_are_measured_as_in_a_scan(home: Path) -> None:
+    rows = [json.loads(line)["text"] for line in (home / "corpus.jsonl").read_text("utf-8").splitlines()]
+    fields = ("row", "rules", "document.characters", "diversity.mtld", "ai_text.p_human", "ai_text.score")
+    scanned = audit.open(home / "audit").findings(*fields)
+    judged = Judge().columns(rows, fields)
+    for name in fields[2:]:
+        assert scanned[name].to_list() == judged[name]
+    per_text = [[rule for rule in rules if not rule.startswith("FX3")] for rules in scanned["rules"]]
+    assert per_text == judged["rules"]
+
+
+def test_texts_without_measurement_are_counted_and_never_dropped() -> None:
+    frame = audit.judge([None, b"\xff\xfe broken", "", RESIDUE])
+    assert frame["unmeasured"].to_list()[0] == len(PER_TEXT)
+    assert frame["document"].struct.field("utf8_valid").to_list() == [None, False, True, True]
+    assert "FX102" in frame["rules"].to_list()[3] and "drop" not in frame["action"].to_list()
+    assert audit.judge([]).height == 0
+
+
+def test_judge_travels_to_workers_after_use() -> None:
+    judge = Judge(("document",))
+    once = judge.columns(["one two"], ["document.words"])
+    assert pickle.loads(pickle.dumps(judge)).columns(["one two"], ["document.words"]) == once == {"document.words": [2]}
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "match"),
+    [
+        (lambda: audit.judge(["x"], signals=["documents"]), PluginError, "Did you mean 'document'"),
+        (
+            lambda: Judge(("given",), {"given": {"column": "score"}}).frame(["x"]),
+            ConfigError,
+            "reads column:score, not text alone",
+        ),
+        (lambda: Judge(("document",)).columns(["x"], ["document.word"]), ConfigError, "document.words"),
+        (lambda: audit.open("/nowhere"), FindingsError, "holds no scan"),
+    ],
+)
+def test_errors_name_the_thing_and_the_remedy(call: Callable[[], object], kind: type[Exception], match: str) -> None:
+    with pytest.raises(kind, match=match):
+        call()
+
+
+def test_every_example_runs_in_order(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_bytes((home / "corpus.jsonl").read_bytes())
+    script = "\n".join(BLOCKS)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "32 foxing:" in done.stdout and "over budget: FX102" in done.stdout and "holds no scan" in done.stdout
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_every_example_is_typed(tmp_path: Path) -> None:
+    files = []
+    for number, block in enumerate(BLOCKS):
+        files.append(tmp_path / f"example_{number}.py")
+        files[-1].write_text(block, "utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml")]
+    done = subprocess.run([*command, *map(str, files)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_wrong_call_is_refused_by_the_types(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("import audit\naudit.scan(3, 'x')\naudit.check('x', budgets={'FX101': 'low'})\n", "utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml")]
+    done = subprocess.run([*command, str(wrong)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert ":2: error" in done.stdout and ":3: error" in done.stdout, done.stdout

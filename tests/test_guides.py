@@ -1,0 +1,192 @@
+"""The tutorial, the how-tos and the reference tell the truth: blocks run, tables are those of code and results."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from curricula.cli import COMMANDS
+from tests.corpora import texts
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+GUIDES = ("adapters", "api", "faq", "index", "metrics", "peers", "reference", "tutorial")
+# What the text says of these commands; all others exit with 0.
+EXITS = {"foxing check audit": 1, "--dry-run": 2}
+
+
+def read(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text("utf-8")
+
+
+def lines_of_code(text: str) -> Iterator[str]:
+    """Indented command lines, outside fences, in order."""
+    for line in re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE).splitlines():
+        if re.match(r"    (foxing|python3?|venv/bin|\.) ", line):
+            yield line.strip()
+
+
+def expected(line: str) -> int:
+    return next((code for words, code in EXITS.items() if line == words or line.endswith(words)), 0)
+
+
+def made_by(script: str) -> str:
+    """What a script of samples makes of the documents, without touching them."""
+    return subprocess.run([sys.executable, "-c", script], cwd=ROOT / "samples", capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def environment() -> dict[str, str]:
+    """Where `foxing` and `python` are those of this run, and no settings file is looked for in a parent folder."""
+    bin_folder = str(Path(sys.executable).parent)
+    return {**os.environ, "PATH": os.pathsep.join([bin_folder, os.environ["PATH"]]), "PYTHONPATH": str(ROOT)}
+
+
+def test_the_tutorial_runs_from_its_text_alone(tmp_path: Path, environment: dict[str, str]) -> None:
+    text = read("tutorial")
+    (tmp_path / "samples").symlink_to(ROOT / "samples")
+    commands = [line for line in lines_of_code(text) if line.startswith(("foxing ", "python "))]
+    assert len(commands) == 13
+    said = {}
+    for line in commands:
+        done = subprocess.run(shlex.split(line), cwd=tmp_path, env=environment, capture_output=True, text=True)
+        if line == "foxing doctor":
+            assert done.returncode in (0, 1), done.stderr
+            continue
+        assert done.returncode == expected(line), f"{line}\n{done.stdout}\n{done.stderr}"
+        said[line] = done.stdout + done.stderr
+    assert re.search(r"^FX101  machine-written    over ", said["foxing check audit"], re.MULTILINE)
+    assert "content_farm" in next(text for line, text in said.items() if "--dry-run" in line)
+    assert (tmp_path / "report.html").stat().st_size > 20_000
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "FX101" in done.stdout, done.stderr
+    if sys.version_info[:2] == (3, 11):
+        shown = [line.strip() for line in text.splitlines() if re.match(r"    (rule|FX101) ", line)]
+        assert len(shown) == 2 and all(line in said["foxing check audit"] for line in shown)
+
+
+def test_adapters_run_from_their_text_alone(tmp_path: Path, environment: dict[str, str]) -> None:
+    for name in ("datatrove", "datasets"):
+        pytest.importorskip(name, reason=f"{name} is not installed: pip install 'foxing[test]'")
+    import gzip
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [*texts(5), "As an AI language model, I cannot help with that. " * 8]
+    (tmp_path / "in").mkdir()
+    ids = [str(row) for row in range(len(rows))]
+    pq.write_table(pa.table({"id": ids, "text": rows}), tmp_path / "in" / "a.parquet")
+    for folder, column in (("documents", "text"), ("attributes/toxicity", "attributes")):
+        (tmp_path / folder).mkdir(parents=True)
+        values: list[object] = list(rows) if column == "text" else [{"toxicity": 0.1}] * len(rows)
+        lines = [json.dumps({"id": row, column: value}) + "\n" for row, value in zip(ids, values, strict=True)]
+        (tmp_path / folder / "a.jsonl.gz").write_bytes(gzip.compress("".join(lines).encode()))
+    text = read("adapters")
+    (settings,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "given.toml").write_text(settings, "utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 3
+    apart = {**environment, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    for block in blocks:
+        done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, env=apart, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "dropped").glob("*.parquet"))) == len(list((tmp_path / "out").glob("*.parquet"))) == 1
+    scan = ["foxing", "scan", "documents", "-o", "audit", "--workers", "1", "--isolated"]
+    subprocess.run(scan, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    commands = list(lines_of_code(text))
+    assert len(commands) == 2
+    for line in commands:
+        done = subprocess.run(shlex.split(line), cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "attributes" / "foxing" / "a.jsonl.gz").exists()
+
+
+def test_reference_is_what_the_code_says() -> None:
+    assert made_by("import reference; print(reference.reference(), end='')") == read("reference"), (
+        "run: python samples/reference.py"
+    )
+
+
+def test_reference_has_every_command_and_option() -> None:
+    text = read("reference")
+    assert [name for name in re.findall(r"^### (\S+)$", text, re.MULTILINE) if name in COMMANDS] == list(COMMANDS)
+    assert "`--error-rate`" in text and "| `diversity.mtld` |" in text and "| `human-first` |" in text
+
+
+def test_tables_of_peers_are_those_of_the_results() -> None:
+    script = "import peer_tables as p; print(p.filled(p.TARGET.read_text('utf-8')), end='')"
+    assert made_by(script) == read("peers"), "run: python samples/peer_tables.py"
+
+
+def test_metrics_name_fields_and_rules_that_exist() -> None:
+    import audit.rulebook
+    from detectors.registry import SIGNALS, STAGES, load, names
+
+    text = read("metrics")
+    kinds = [load(group, name) for group in (SIGNALS, STAGES) for name in names(group)]
+    fields = {f"{kind.name}.{field.name}" for kind in kinds if isinstance(kind, type) for field in kind().schema}
+    named = set(
+        re.findall(
+            r"`((?:residue|near_dup|duplicates|leakage|format|templates|knowledge|falsity|contradictions)\.\w+)`", text
+        )
+    )
+    assert len(named) > 8 and named <= fields
+    rules = {rule.id[: len(found)] for rule in audit.rulebook.DEFAULTS for found in ("FX1", "FX101")}
+    assert set(re.findall(r"\bFX\d{1,3}\b", text)) <= rules
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_every_anchor_leads_to_a_heading(name: str) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)]+)\)", read(name)):
+        path = (DOCS / target).resolve() if target else DOCS / f"{name}.md"
+        headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+        slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        assert anchor in slugs, f"{name}.md: {target}#{anchor}"
+
+
+def test_index_leads_to_every_document() -> None:
+    linked = set(re.findall(r"\]\(([\w-]+\.md)\)", read("index")))
+    assert {path.name for path in DOCS.glob("*.md")} - {"index.md"} == linked
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["foxing", "sc"], {"scan"}),
+        (["foxing", "scan", "--sig"], {"--signals"}),
+        (["foxing", "report", "x", "--format", "ma"], {"markdown"}),
+    ],
+)
+def test_bash_completes_commands_options_and_choices(
+    words: list[str], wanted: set[str], environment: dict[str, str]
+) -> None:
+    """As the script of the tutorial does it: sourced by a real bash, asked for a real line."""
+    if shutil.which("bash") is None:
+        pytest.skip("bash is not installed")
+    (block,) = re.findall(r"```bash\n(.*?)```", read("tutorial"), re.DOTALL)
+    line = " ".join(shlex.quote(word) for word in words)
+    asked = f"COMP_WORDS=({line})\nCOMP_CWORD={len(words) - 1}\n_foxing_completion foxing\n"
+    script = block + asked + 'printf "%s\\n" "${COMPREPLY[@]}"\n'
+    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) == wanted
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_completion_is_there_for_other_shells(shell: str, environment: dict[str, str]) -> None:
+    asked = {**environment, "_FOXING_COMPLETE": f"{shell}_source"}
+    done = subprocess.run(["foxing"], env=asked, capture_output=True, text=True)
+    assert done.returncode == 0 and f"_FOXING_COMPLETE={shell}_complete" in done.stdout
