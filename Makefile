@@ -29,7 +29,7 @@ demo: $(CORPUS)
 	@FOXING=$(BIN)/foxing PYTHON=$(BIN)/python sh samples/demo.sh
 
 test: $(VENV)/.test-tools
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.test-tools
 	$(BIN)/ruff check .

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from detectors.errors import ConfigError
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -167,7 +169,7 @@ class Audit:
 
         Args:
             budgets: rule id to the share (0 to 1) that is tolerated, in place of the configured one.
-            select: beginnings of ids of the rules to judge; empty takes the configured ones, else all.
+            select: beginnings of ids of the rules to judge, one or several; empty takes the configured ones, else all.
             ignore: beginnings of ids to leave out.
             strict: judge FX101 by the upper end of its interval.
 
@@ -185,8 +187,8 @@ class Audit:
                 self.recorded,
                 rules_from(self.config.rules),
                 budgets={**configured.budget, **(budgets or {})},
-                select=tuple(select) or configured.select,
-                ignore=tuple(ignore) or configured.ignore,
+                select=_names(select) or configured.select,
+                ignore=_names(ignore) or configured.ignore,
                 strict=strict or configured.strict,
                 evidence=Evidence(tables_of(self.recorded), None),
             )
@@ -200,7 +202,7 @@ class Audit:
         What curricula would keep and curves of trials are added by `foxing report` alone.
 
         Raises:
-            OutputError: the file cannot be written.
+            ConfigError: no such form. OutputError: the file cannot be written.
         """
         from audit.replacing import replacing
         from audit.report.build import Asked, build_report
@@ -209,9 +211,11 @@ class Audit:
         from audit.report.page import render_page
         from audit.rules import rules_from
 
-        render = {"html": render_page, "json": render_json, "markdown": render_markdown}[form]
+        forms = {"html": render_page, "json": render_json, "markdown": render_markdown}
+        if form not in forms:
+            raise ConfigError(f"form = {form!r} is none of {', '.join(forms)}. Choose one of them.")
         asked = Asked(title=title, budgets=self.config.check.budget, strict=self.config.check.strict)
-        page = render(build_report(self.recorded, rules_from(self.config.rules), asked))
+        page = forms[form](build_report(self.recorded, rules_from(self.config.rules), asked))
         with replacing(Path(path)) as stream:
             stream.write((page.rstrip("\n") + "\n").encode())
         return Path(path)
@@ -237,7 +241,8 @@ def scan(
         signals: names of what to measure, in place of the settings' own.
         text: text column; None finds one by convention.
         by: column whose values are the sources; None takes each file for one.
-        workers: processes. More than one need `if __name__ == "__main__":` around the script, as multiprocessing does.
+        workers: processes, whatever the settings say. More than one need `if __name__ == "__main__":` around the
+            script, as multiprocessing does.
         fresh: throw away what is in the folder and start over.
 
     Returns:
@@ -250,7 +255,7 @@ def scan(
     from audit.scan import scan as measure
 
     config = _config(settings)
-    given = {"signals": None if signals is None else tuple(signals), "text": text, "by": by}
+    given = {"signals": None if signals is None else _names(signals), "text": text, "by": by}
     chosen = {name: value for name, value in given.items() if value is not None}
     config = dataclasses.replace(config, scan=dataclasses.replace(config.scan, workers=workers, **chosen))  # type: ignore[arg-type]
     if "tier" in config.signals.get("ai_text", {}):
@@ -316,7 +321,12 @@ def judge(
     """
     from audit.in_memory import PER_TEXT, Judge
 
-    return Judge.of(_config(settings), tuple(signals) if signals is not None else PER_TEXT).frame(texts)
+    return Judge.of(_config(settings), _names(signals) if signals is not None else PER_TEXT).frame(texts)
+
+
+def _names(given: Sequence[str]) -> tuple[str, ...]:
+    """One name is a sequence of letters to Python, and never meant as such."""
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _config(settings: Config | str | Path | None) -> Config:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -60,6 +61,8 @@ def export_attributes(
     wanted = _measured(findings) if columns is None else tuple(columns)
     for shard in findings.shards:
         path = folder / _relative(shard)
+        if path in written:
+            raise InputError(f"{shard.uri}: another file has its attributes at {path}. Scan and write them apart.")
         path.parent.mkdir(parents=True, exist_ok=True)
         named = _named(shard)
         with replacing(path) as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as stream:
@@ -115,12 +118,12 @@ def _write(
 ) -> None:
     if named is None:
         raise _changed(shard)
-    line = {**{name: _plain(value) for name, value in named.items()}, "attributes": attributes}
-    stream.write(json.dumps(line).encode() + b"\n")
+    stream.write(json.dumps({**named, "attributes": attributes}, default=_plain).encode() + b"\n")
 
 
-def _plain(value: object) -> object:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+def _plain(value: object) -> str:
+    """What JSON has no kind for, such as a date, as text."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _changed(shard: ShardRecord) -> FindingsError:
@@ -141,9 +144,12 @@ def join_attributes(documents: Path, attributes: Iterable[Path], output: Path) -
         The files.
 
     Raises:
-        InputError: no documents, no file of attributes for one, or other ids in it. OutputError: cannot be written.
+        InputError: no documents, no file of attributes for one, other ids in it, a name that is taken, or output in
+            place of the documents. OutputError: cannot be written.
     """
     folders = tuple(attributes)
+    if output.resolve() == documents.resolve():
+        raise InputError(f"{output}: is the folder of the documents, which stay as they are. Name another for output.")
     files = sorted(path for path in documents.rglob("*.gz") if path.is_file())
     if not files:
         raise InputError(f"{documents}: holds no *.jsonl.gz. Name a folder of dolma documents.")
@@ -168,6 +174,9 @@ def _joined(document: Attributes | None, found: Sequence[Attributes | None], whe
             raise InputError(f"{where}: id {ids[0]!r} goes with {ids[1]!r}. Tag the documents again.")
         values = one.get("attributes")
         if isinstance(values, dict):
+            taken = sorted(columns.keys() & values.keys())
+            if taken:
+                raise InputError(f"{where}: attribute {taken[0]!r} is there already. Give it another name.")
             columns |= {name: _score(value) for name, value in values.items()}
     return json.dumps(columns, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
@@ -175,17 +184,24 @@ def _joined(document: Attributes | None, found: Sequence[Attributes | None], whe
 def _score(value: object) -> float | None:
     if isinstance(value, int | float):
         return float(value)
-    spans = [span for span in value if isinstance(span, list) and len(span) == 3] if isinstance(value, list) else []
+    spans = [span for span in value if _is_span(span)] if isinstance(value, list) else []
     size = sum(end - start for start, end, _ in spans)
     if not spans:
         return None
     return sum((end - start) * score for start, end, score in spans) / size if size else float(spans[0][2])
 
 
+def _is_span(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(isinstance(part, int | float) for part in value)
+
+
 def _lines(path: Path) -> Iterator[dict[str, object]]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as stream:
             for line in stream:
-                yield json.loads(line)
-    except (OSError, EOFError, ValueError) as error:
+                found = json.loads(line)
+                if not isinstance(found, dict):
+                    raise ValueError(f"{line[:40].strip()} is no object")
+                yield found
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read as gzipped JSON lines ({error}). Write it again.") from error

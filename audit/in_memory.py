@@ -83,9 +83,10 @@ class Judge:
 
     @cached_property
     def _device(self) -> Device:
+        from audit.config import ScanConfig
         from detectors.protocols import Device
 
-        return Device(self.device)
+        return Device(ScanConfig(device=self.device).device)
 
     def frame(self, texts: Iterable[str | bytes | None]) -> pl.DataFrame:
         """Measure and judge texts.

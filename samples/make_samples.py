@@ -78,10 +78,20 @@ def docstring_pages() -> Iterator[str]:
     for path in sorted(root.rglob("*.py")):
         if SKIPPED & set(path.relative_to(root).parts):
             continue
-        nodes = ast.walk(ast.parse(path.read_bytes()))
+        nodes = _blocks(ast.parse(path.read_bytes()))
         documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
         docstrings = [ast.get_docstring(node) or "" for node in nodes if isinstance(node, documented)]
         yield from _pages([paragraph for text in docstrings for paragraph in _prose(text)])
+
+
+def _blocks(tree: ast.Module) -> Iterator[ast.AST]:
+    """What may hold a definition, level by level; expressions, most of a tree, may not."""
+    nodes: list[ast.AST] = [tree]
+    for node in nodes:
+        nodes += [
+            one for one in ast.iter_child_nodes(node) if isinstance(one, ast.stmt | ast.ExceptHandler | ast.match_case)
+        ]
+        yield node
 
 
 def _prose(text: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import re
 import subprocess
@@ -45,9 +44,7 @@ def test_names_are_sorted_and_there() -> None:
     assert all(hasattr(audit, name) for name in audit.__all__)
 
 
-@pytest.mark.parametrize(
-    "before", ["", "import audit.scan", "from audit.scan import ScanResult", "import audit.findings"]
-)
+@pytest.mark.parametrize("before", ["", "from audit.scan import ScanResult", "import audit.findings"])
 def test_scan_is_a_function_whatever_was_imported_before(before: str) -> None:
     script = (
         f"{before}\nimport audit, importlib, inspect, pickle\n"
@@ -78,16 +75,29 @@ def test_verdicts_are_those_of_the_command(home: Path, foxing: Callable[..., Any
     row = verdicts.rules.row(by_predicate=pl.col("rule") == "FX102", named=True)
     assert (row["n"], row["hits"], row["share"]) == (32, 2, 2 / 32)
     assert row["low"] < row["share"] < row["high"] and row["budget"] == 0.5
-    assert "FX102" not in verdicts.over and "FX102" in audit.check(home / "audit").over
+    assert "FX102" not in verdicts.over and "FX102" in audit.check(home / "audit", select=["FX102"]).over
     (source,) = verdicts.sources.filter(rule="FX102").to_dicts()
     assert (source["n"], source["hits"]) == (32, 2)
+
+
+def test_one_name_is_not_taken_for_its_letters(home: Path) -> None:
+    found = audit.open(home / "audit")
+    assert found.check(select="FX102").rules["rule"].to_list() == ["FX102"]
+    assert "FX102" not in found.check(select=["FX102", "FX2"], ignore="FX102").rules["rule"].to_list()
+    assert audit.judge(["one two"], signals="document")["document"].struct.field("words").to_list() == [2]
+
+
+def test_report_of_an_unknown_form_is_refused(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'pdf' is none of html, json, markdown"):
+        audit.open(home / "audit").report(tmp_path / "report", form="pdf")  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
 
 
 def test_settings_file_is_read_only_when_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "foxing.toml").write_text('[check.budget]\nFX102 = 0.5\n[rule.FX102]\nname = "mine"\n', "utf-8")
     monkeypatch.chdir(home)
-    assert "FX102" in audit.check("audit").over
-    named = audit.check("audit", settings="foxing.toml")
+    assert "FX102" in audit.check("audit", select=["FX102"]).over
+    named = audit.check("audit", settings="foxing.toml", select=["FX102"])
     assert "FX102" not in named.over and "mine" in named.rules["name"].to_list()
 
 
@@ -127,6 +137,7 @@ def test_judge_travels_to_workers_after_use() -> None:
         ),
         (lambda: Judge(("document",)).columns(["x"], ["document.word"]), ConfigError, "document.words"),
         (lambda: audit.open("/nowhere"), FindingsError, "holds no scan"),
+        (lambda: Judge(("document",), device="gpu").frame(["x"]), ConfigError, "'gpu' is none of auto, cpu, cuda"),
     ],
 )
 def test_errors_name_the_thing_and_the_remedy(call: Callable[[], object], kind: type[Exception], match: str) -> None:
@@ -134,35 +145,26 @@ def test_errors_name_the_thing_and_the_remedy(call: Callable[[], object], kind: 
         call()
 
 
-def test_every_example_runs_in_order(home: Path, tmp_path: Path) -> None:
+def test_every_example_runs_in_order(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "corpus.jsonl").write_bytes((home / "corpus.jsonl").read_bytes())
-    script = "\n".join(BLOCKS)
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "32 foxing:" in done.stdout and "over budget: FX102" in done.stdout and "holds no scan" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    for block in BLOCKS:
+        exec(compile(block, "docs/api.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert "32 foxing:" in said and "over budget: FX102" in said and "holds no scan" in said
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
-def test_every_example_is_typed(tmp_path: Path) -> None:
-    files = []
+def test_every_example_is_typed_and_a_wrong_call_is_refused(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("import audit\naudit.scan(3, 'x')\naudit.check('x', budgets={'FX101': 'low'})\n", "utf-8")
+    files = [wrong]
     for number, block in enumerate(BLOCKS):
         files.append(tmp_path / f"example_{number}.py")
         files[-1].write_text(block, "utf-8")
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml")]
     done = subprocess.run([*command, *map(str, files)], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-
-
-def test_a_wrong_call_is_refused_by_the_types(tmp_path: Path) -> None:
-    wrong = tmp_path / "wrong.py"
-    wrong.write_text("import audit\naudit.scan(3, 'x')\naudit.check('x', budgets={'FX101': 'low'})\n", "utf-8")
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml")]
-    done = subprocess.run([*command, str(wrong)], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert ":2: error" in done.stdout and ":3: error" in done.stdout, done.stdout
+    found = re.findall(r"(\w+)\.py:(\d+): error", done.stdout)
+    assert done.returncode == 1 and set(found) == {("wrong", "2"), ("wrong", "3")}, done.stdout

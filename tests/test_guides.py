@@ -9,8 +9,9 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,33 +52,37 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": os.pathsep.join([bin_folder, os.environ["PATH"]]), "PYTHONPATH": str(ROOT)}
 
 
-def test_the_tutorial_runs_from_its_text_alone(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_the_tutorial_runs_from_its_text_alone(
+    tmp_path: Path, foxing: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = read("tutorial")
     (tmp_path / "samples").symlink_to(ROOT / "samples")
+    monkeypatch.chdir(tmp_path)
     commands = [line for line in lines_of_code(text) if line.startswith(("foxing ", "python "))]
     assert len(commands) == 13
     said = {}
     for line in commands:
-        done = subprocess.run(shlex.split(line), cwd=tmp_path, env=environment, capture_output=True, text=True)
-        if line == "foxing doctor":
-            assert done.returncode in (0, 1), done.stderr
+        program, *words = shlex.split(line)
+        if program == "python":
+            subprocess.run([sys.executable, *words], check=True)
             continue
-        assert done.returncode == expected(line), f"{line}\n{done.stdout}\n{done.stderr}"
-        said[line] = done.stdout + done.stderr
+        done = foxing(*words, *(["--workers", "1"] if words[0] == "scan" else []))
+        assert done.code == expected(line) or (words == ["doctor"] and done.code == 1), f"{line}\n{done}"
+        said[line] = done.out + done.err
     assert re.search(r"^FX101  machine-written    over ", said["foxing check audit"], re.MULTILINE)
     assert "content_farm" in next(text for line, text in said.items() if "--dry-run" in line)
     assert (tmp_path / "report.html").stat().st_size > 20_000
     (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    done = subprocess.run(
-        [sys.executable, "-c", example], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0 and "FX101" in done.stdout, done.stderr
+    exec(compile(example, "docs/tutorial.md", "exec"), {})
+    assert "FX101" in capsys.readouterr().out
     if sys.version_info[:2] == (3, 11):
         shown = [line.strip() for line in text.splitlines() if re.match(r"    (rule|FX101) ", line)]
         assert len(shown) == 2 and all(line in said["foxing check audit"] for line in shown)
 
 
-def test_adapters_run_from_their_text_alone(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_adapters_run_from_their_text_alone(
+    tmp_path: Path, environment: dict[str, str], foxing: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("datatrove", "datasets"):
         pytest.importorskip(name, reason=f"{name} is not installed: pip install 'foxing[test]'")
     import gzip
@@ -100,17 +105,18 @@ def test_adapters_run_from_their_text_alone(tmp_path: Path, environment: dict[st
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(blocks) == 3
     apart = {**environment, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
-    for block in blocks:
-        done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, env=apart, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+    script = "\n".join(blocks)
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=apart, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "dropped").glob("*.parquet"))) == len(list((tmp_path / "out").glob("*.parquet"))) == 1
-    scan = ["foxing", "scan", "documents", "-o", "audit", "--workers", "1", "--isolated"]
-    subprocess.run(scan, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    monkeypatch.chdir(tmp_path)
+    assert foxing("scan", "documents", "-o", "audit", "--workers", "1").code == 0
     commands = list(lines_of_code(text))
     assert len(commands) == 2
     for line in commands:
-        done = subprocess.run(shlex.split(line), cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        _, command, *words = shlex.split(line)
+        one = foxing(command, *words, *(["--workers", "1"] if command == "scan" else []), settings="--config" in words)
+        assert one.code == 0, f"{line}\n{one}"
     assert (tmp_path / "attributes" / "foxing" / "a.jsonl.gz").exists()
 
 
@@ -143,6 +149,15 @@ def test_metrics_name_fields_and_rules_that_exist() -> None:
             r"`((?:residue|near_dup|duplicates|leakage|format|templates|knowledge|falsity|contradictions)\.\w+)`", text
         )
     )
+    spoken = set(re.findall(r"`(\w+)[`.]", text))
+    ours = {
+        kind.name for kind in kinds if isinstance(kind, type) and kind.__module__.startswith(("detectors.", "audit."))
+    }
+    assert ours <= spoken, ours - spoken
+    of_words = {field.name for field in load(SIGNALS, "diversity")().schema} - {"words"}
+    ranges = [re.match(r"(\D+)(\d+)(\w*)` to `\1(\d+)\3", found) for found in re.findall(r"\w+` to `\w+", text)]
+    spoken |= {f"{one[1]}{n}{one[3]}" for one in ranges if one for n in range(int(one[2]), int(one[4]) + 1)}
+    assert of_words <= spoken, of_words - spoken
     assert len(named) > 8 and named <= fields
     rules = {rule.id[: len(found)] for rule in audit.rulebook.DEFAULTS for found in ("FX1", "FX101")}
     assert set(re.findall(r"\bFX\d{1,3}\b", text)) <= rules

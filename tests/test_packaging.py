@@ -19,16 +19,9 @@ PACKAGES = ("audit", "detectors", "curricula")
 HEAVY = ("numba", "polars", "pyarrow", "numpy", "onnxruntime", "torch", "transformers", "sklearn", "scipy", "ray")
 
 
-def _build(target: str, folder: Path) -> Path:
-    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (built,) = folder.iterdir()
-    return built
-
-
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    with zipfile.ZipFile(_build("wheel", tmp_path_factory.mktemp("wheel"))) as archive:
+def wheel(built_wheel: Path) -> list[str]:
+    with zipfile.ZipFile(built_wheel) as archive:
         return archive.namelist()
 
 
@@ -55,8 +48,8 @@ def test_wheel_holds_nothing_that_a_run_leaves_behind(wheel: list[str]) -> None:
     assert not [name for name in wheel if "__pycache__" in name or name.endswith((".pyc", ".nbi", ".nbc", ".pkl"))]
 
 
-def test_sdist_can_be_tested_and_demonstrated(tmp_path: Path) -> None:
-    with tarfile.open(_build("sdist", tmp_path)) as archive:
+def test_sdist_can_be_tested_and_demonstrated(built_sdist: Path) -> None:
+    with tarfile.open(built_sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     wanted = ("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "constraints.txt")
     assert names.issuperset(wanted)

@@ -28,7 +28,7 @@ def command(session: Session, as_json: bool) -> None:
     """
     from audit.environment import look
 
-    found = look()
+    found = look(session.config_path, isolated=session.isolated)
     if as_json:
         session.result(json.dumps({**dataclasses.asdict(found), "exit_code": found.exit_code}, indent=2))
     else:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import audit
-from audit.dolma import join_attributes
+from audit.dolma import export_attributes, join_attributes
+from audit.rulebook import DEFAULTS
 from detectors.errors import InputError
 from tests.corpora import texts
 
@@ -105,8 +109,35 @@ def test_files_that_do_not_go_together_are_refused(home: Path, tmp_path: Path) -
         with pytest.raises(InputError, match=match):
             join_attributes(tmp_path / "documents", [tmp_path / "attributes" / "t"], tmp_path / "out")
         assert not (tmp_path / "out" / "a.jsonl.gz").exists()
-    with pytest.raises(InputError, match=r"a\.jsonl\.gz: cannot be read"):
-        join_attributes(tmp_path / "documents", [tmp_path / "attributes" / "none"], tmp_path / "out")
+    for data in (None, gzip.compress(b"[1]\n"), gzip.compress(b'{"id": "1"}\n' * 99)[:-20] + b"x" * 20):
+        if data is not None:
+            (tmp_path / "attributes" / "t" / "a.jsonl.gz").write_bytes(data)
+        with pytest.raises(InputError, match=r"a\.jsonl\.gz: cannot be read"):
+            join_attributes(
+                tmp_path / "documents", [tmp_path / "attributes" / "t" if data else tmp_path], tmp_path / "o"
+            )
+
+
+def test_nothing_is_replaced_unseen(tmp_path: Path, foxing: Callable[..., Any]) -> None:
+    write(tmp_path / "documents" / "a.jsonl.gz", [{"id": "1", "text": "x"}])
+    write(tmp_path / "t" / "a.jsonl.gz", [{"id": "1", "attributes": {"text": 1, "n": [[0, 1, None]]}}])
+    with pytest.raises(InputError, match="attribute 'text' is there already"):
+        join_attributes(tmp_path / "documents", [tmp_path / "t"], tmp_path / "out")
+    with pytest.raises(InputError, match="is the folder of the documents"):
+        join_attributes(tmp_path / "documents", [tmp_path / "t"], tmp_path / "x" / ".." / "documents")
+    for name in ("one", "two"):
+        write(tmp_path / name / "documents" / "a.jsonl.gz", [{"id": name, "text": "some words"}])
+    audit.scan([tmp_path / "one", tmp_path / "two"], tmp_path / "s", signals=["document"])
+    answer = foxing("findings", tmp_path / "s", "--format", "dolma", "-o", tmp_path / "attributes" / "x")
+    assert answer.code == 2 and "another file has its attributes at" in answer.err
+
+
+def test_ids_that_json_has_no_kind_for_are_written_as_text(tmp_path: Path) -> None:
+    table = pa.table({"id": [datetime.date(2020, 1, 2)], "text": ["some words"]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    scanned = audit.scan(tmp_path / "a.parquet", tmp_path / "s", signals=["document"])
+    (path,) = export_attributes(scanned.recorded, DEFAULTS, tmp_path / "attributes" / "x")
+    assert [line["id"] for line in read(path)] == ["2020-01-02"]
 
 
 def test_documents_without_ids_and_output_without_a_folder_are_refused(

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,12 @@ from detectors.registry import SIGNALS
 ROOT = Path(__file__).parent.parent.parent
 
 
-def doctor(*words: str, folder: Path, path: Path | None = None) -> tuple[int, str, str]:
-    """Run it where `path` comes before everything else that is installed."""
-    found = [str(path)] if path else []
+def doctor(*words: str, folder: Path, path: Path | None = None, torch: bool = False) -> tuple[int, str, str]:
+    """Run it where `path` comes before everything else that is installed; to import torch takes seconds."""
+    without = folder / "without-torch"
+    without.mkdir(exist_ok=True)
+    (without / "torch.py").write_text("raise ImportError('is not needed here')\n", "utf-8")
+    found = [*([str(path)] if path else []), *([] if torch else [str(without)])]
     command = [sys.executable, "-c", "from curricula.cli import main; main()", "doctor", *words]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*found, str(ROOT)])}
     environment.pop("FOXING_CONFIG", None)
@@ -36,7 +40,7 @@ def distribution(folder: Path, name: str, version: str, points: str = "") -> Non
 
 
 def test_it_says_what_foxing_runs_on_and_exits_0(tmp_path: Path) -> None:
-    code, out, err = doctor(folder=tmp_path)
+    code, out, err = doctor(folder=tmp_path, torch=True)
     assert (code, err) == (0, "")
     words = [line.split() for line in out.splitlines() if line]
     assert ["foxing", f"{audit.__version__},", str(ROOT)] in words
@@ -64,6 +68,26 @@ def test_package_that_is_too_old_stops_a_scan_and_exits_2(tmp_path: Path) -> Non
     assert err == "foxing: error: zstandard>=0.22: is 0.9.0. Install it: pip install 'zstandard>=0.22'\n"
 
 
+def test_extra_lacks_what_the_extras_that_it_takes_in_lack(tmp_path: Path) -> None:
+    distribution(tmp_path / "old", "tokenizers", "0.1")
+    code, out, _ = doctor("--json", folder=tmp_path, path=tmp_path / "old")
+    missing = {extra["name"]: extra["missing"] for extra in json.loads(out)["extras"]}
+    assert code == 0 and "tokenizers" in missing["lm"] and "tokenizers" in missing["train"]
+    assert "tokenizers" not in missing["ray"]
+
+
+def test_checkout_that_is_not_installed_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    for path in Path(sysconfig.get_paths()["purelib"]).iterdir():
+        if not path.name.startswith(("foxing-", "torch")):
+            (tmp_path / "site" / path.name).symlink_to(path)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(ROOT)])}
+    command = [sys.executable, "-S", "-c", "from curricula.cli import main; main()", "doctor"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and "foxing: error: foxing: is not installed" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_packages_that_do_not_import_are_told_and_not_tripped_over(tmp_path: Path) -> None:
     for name in ("numba", "pyarrow", "polars"):
         (tmp_path / "broken" / name).mkdir(parents=True)
@@ -87,6 +111,16 @@ def test_settings_that_cannot_be_used_exit_2(tmp_path: Path) -> None:
     code, out, err = doctor("--json", folder=tmp_path)
     (problem,) = json.loads(out)["problems"]
     assert code == 2 and err == "" and problem["fatal"] and "Did you mean 'seed'" in problem["text"]
+
+
+@pytest.mark.parametrize("words", [("--config", "good.toml"), ("--isolated",)])
+def test_settings_are_those_that_the_command_line_names(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "foxing.toml").write_text("sed = 3\n", "utf-8")
+    (tmp_path / "good.toml").write_text("seed = 3\n", "utf-8")
+    code, out, err = doctor(*words, folder=tmp_path)
+    assert (code, err) == (0, "")
+    (line,) = [line for line in out.splitlines() if line.startswith("settings ")]
+    assert line.endswith(words[-1] if "--config" in words else "defaults (--isolated)")
 
 
 @pytest.mark.parametrize(
