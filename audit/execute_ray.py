@@ -144,10 +144,18 @@ class _Worker(Generic[T, R]):
 
 @dataclass(eq=False)
 class _Job(Generic[T]):
-    """An item on its way."""
+    """An item on its way.
+
+    Attributes:
+        item: what was asked for.
+        deaths: of actors that may be its doing.
+        alone: whether an actor has died with it, so that it is given out with nothing before or after it: an answer
+            may be lost when the next item kills the actor at once, and whose doing that was is then not known.
+    """
 
     item: T
     deaths: int = 0
+    alone: bool = False
 
 
 @dataclass(eq=False)
@@ -182,7 +190,7 @@ class _Crew(Generic[T, R]):
             max_task_retries=0,
             scheduling_strategy="SPREAD",
         )
-        self._where = str(Path.cwd()), environment()
+        self._where = str(Path.cwd()), _environment()
         self._members: list[_Member[T]] = []
         self._calls: dict[Any, tuple[_Member[T], str]] = {}
         self._again: deque[_Job[T]] = deque()
@@ -216,8 +224,8 @@ class _Crew(Generic[T, R]):
     def _give_out(self, ahead: _Ahead[T]) -> None:
         for depth in range(_IN_FLIGHT_PER_ACTOR):
             for member in self._members:
-                if member.ready and len(member.jobs) == depth:
-                    job = self._again.popleft() if self._again else ahead.job()
+                if member.ready and len(member.jobs) == depth and not any(job.alone for job in member.jobs):
+                    job = self._again.popleft() if self._again and not depth else ahead.job()
                     if job is None:
                         return
                     member.jobs.append(job)
@@ -241,7 +249,7 @@ class _Crew(Generic[T, R]):
     def _take(self, member: _Member[T], what: str, call: Any) -> Iterator[Outcome[T, R]]:
         try:
             answer = self._ray.get(call)
-        except self._ray.exceptions.RayActorError as error:
+        except _deaths(self._ray) as error:
             yield from self._bury(member, error)
             return
         except self._ray.exceptions.RayError as error:
@@ -295,6 +303,8 @@ class _Crew(Generic[T, R]):
                     "Install the same foxing on every node, and see that nodes have the memory."
                 )
             return
+        for job in member.jobs:
+            job.alone = True
         job = member.jobs.popleft()
         self._again.extendleft(reversed(member.jobs))
         job.deaths += not gone(self._ray, member.node, error)
@@ -336,7 +346,13 @@ class _Ahead(Generic[T]):
         return self._known.popleft() if self else None
 
 
-def environment() -> dict[str, str]:
+def _deaths(ray: ModuleType) -> tuple[type[Exception], ...]:
+    """What a call to a dead actor raises; where Ray killed it to save the node's memory that is no RayActorError."""
+    errors = ray.exceptions
+    return errors.RayActorError, errors.OutOfMemoryError, errors.NodeDiedError, errors.WorkerCrashedError
+
+
+def _environment() -> dict[str, str]:
     """What workers find in their environment: one thread a library, unless it says otherwise here."""
     wanted = {**ONE_THREAD, "ARROW_DEFAULT_MEMORY_POOL": "system"}
     return {name: os.environ.get(name, value) for name, value in wanted.items()}

@@ -29,9 +29,11 @@ def locked(folder: Path, name: str = "lock", *, shared: bool = False) -> Iterato
         OutputError: another process holds it, named in the message; or the folder cannot be written.
     """
     with _held(folder, name, shared) as handle:
-        handle.truncate(0)
-        handle.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        handle.flush()
+        try:
+            os.ftruncate(handle.fileno(), 0)
+            os.write(handle.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        except OSError as error:
+            raise _unwritable(folder, error) from error
         yield
 
 
@@ -43,9 +45,7 @@ def _held(folder: Path, name: str, shared: bool) -> TextIO:
             folder.mkdir(parents=True, exist_ok=True)
             handle = (folder / name).open("a+", encoding="utf-8")
         except OSError as error:
-            raise OutputError(
-                f"{folder}: cannot be written ({error.strerror}). Choose another -o or mend its rights."
-            ) from error
+            raise _unwritable(folder, error) from error
         try:
             fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -62,6 +62,12 @@ def _held(folder: Path, name: str, shared: bool) -> TextIO:
         if _is_there(handle, folder / name):
             return handle
         handle.close()
+
+
+def _unwritable(folder: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{folder}: cannot be written ({error.strerror}). Choose another -o, or mend its rights or space."
+    )
 
 
 def _is_there(handle: TextIO, path: Path) -> bool:

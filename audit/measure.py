@@ -240,12 +240,12 @@ class MeasureUnit:
                         writers[measured.signal].write(measured.found, pa.array(measured.valid), measured.errors)
                     tally.text_bytes += int(documents.offsets[-1] - documents.offsets[0])
                     tally.rows += len(documents)
+            for writer in writers.values():
+                writer.close()
         except BaseException:
             for writer in writers.values():
                 writer.abandon()
             raise
-        for writer in writers.values():
-            writer.close()
         if sketch is not None and rows:
             sketch.close()
         return rows

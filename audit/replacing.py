@@ -10,7 +10,7 @@ from typing import IO
 
 from detectors.errors import OutputError
 
-__all__ = ["replacing"]
+__all__ = ["explained", "replacing"]
 
 
 @contextmanager
@@ -24,12 +24,12 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """
     target = path.resolve()
     if target.exists() and not target.is_file():
-        with _explained(path), target.open("wb") as stream:
+        with explained(path), target.open("wb") as stream:
             yield stream
         return
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with _explained(path):
+        with explained(path):
             with temporary.open("wb") as stream:
                 yield stream
                 stream.flush()
@@ -41,7 +41,12 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """What goes wrong with a disk in the block is an error of writing there.
+
+    Raises:
+        OutputError: in place of an OSError, with its reason.
+    """
     try:
         yield
     except OSError as error:

@@ -128,8 +128,8 @@ def scan(
     refuse_inside(folder, paths)
     refuse_foreign(folder)
     created = not folder.exists()
-    try:
-        with locked(folder):
+    with locked(folder):
+        try:
             known = known_findings(folder, fresh=fresh)
             named = [str(spool(folder, fresh=fresh)) if path == "-" else path for path in paths]
             corpus, gone = scanned_corpus(named, folder, known)
@@ -148,10 +148,10 @@ def scan(
             for piece in slices:
                 piece.refuse_other({"parts": piece.piece.of, **settings_of(run)}, folder)
             return _Scan(run, stages).run(corpus, gone, began)
-    except FoxingError:
-        if created:
-            take_back(folder)
-        raise
+        except FoxingError:
+            if created:  # still held: without the lock it may be another's by now
+                take_back(folder)
+            raise
 
 
 def known_findings(folder: Path, *, fresh: bool = False) -> Findings | None:

@@ -6,6 +6,7 @@ import io
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from audit.calibrate import SIGNAL, calibrated, tables_of
 from audit.expressions import parse
 from audit.findings import Findings
+from audit.replacing import explained
 from audit.rules import Action, Rule, decide, settle
 from curricula.allow import FAMILY, AllowList
 from detectors.errors import ConfigError
@@ -171,14 +173,19 @@ class Spool:
         needs: Sequence[str],
         measures: Mapping[str, tuple[str, str]] = MEASURES,
     ) -> None:
-        """Write down decided parts, with the signals in `needs` whole."""
+        """Write down decided parts, with the signals in `needs` whole.
+
+        Raises:
+            OutputError: the folder for temporary files is full.
+        """
         self._needs = tuple(dict.fromkeys(needs))
         for part in parts:
             frame = part.select(*_DECIDED, *self._needs, *_DROPPED, *_measured(part, measures))
             self._schema = dict(frame.schema)
             stream = io.BytesIO()
             frame.write_ipc(stream, compression="lz4")
-            self._starts.append(self._starts[-1] + self._file.write(stream.getbuffer()))
+            with explained(Path(tempfile.gettempdir())):
+                self._starts.append(self._starts[-1] + self._file.write(stream.getbuffer()))
             self._heights.append(frame.height)
 
     def frames(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:

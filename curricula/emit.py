@@ -27,6 +27,7 @@ from audit.execute import Executor, Serial
 from audit.findings import write_json
 from audit.folders import Folder
 from audit.layout import Layout as TextLayout
+from audit.replacing import explained
 from curricula.edit import KeptAnswers
 from curricula.ordered_files import Scattered, write_ordered
 from curricula.part_files import FileWriter, Layout, Receipt, Target
@@ -35,7 +36,7 @@ from curricula.row_hash import hash_rows, place, total
 from curricula.scatter import Bounds, Buckets
 from curricula.sections import Section, Sections, Span, cut
 from curricula.stored import Series, as_array, as_numbers, compacted, in_transit, logical_bytes, recast
-from detectors.errors import InputError
+from detectors.errors import FoxingError, InputError
 
 __all__ = ["Emission", "Emitted", "ShardSums", "dropped_names", "emit"]
 
@@ -110,16 +111,18 @@ def emit(emission: Emission) -> Emitted:
 
     Raises:
         InputError: a shard that does not hold the rows that the plan has.
+        OutputError: the output cannot be written.
     """
     emitted = Emitted()
     temporary = emission.work / "tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    writers = [_SeriesWriter(emission, number, temporary) for number in range(len(emission.series))]
-    if not isinstance(emission.executor, Serial):
-        _spread(emission, [(number, unit) for number, writer in enumerate(writers) for unit in writer.missing()])
-    for writer in writers:
-        writer.run(emitted)
+    with explained(emission.work.parent):
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        writers = [_SeriesWriter(emission, number, temporary) for number in range(len(emission.series))]
+        if not isinstance(emission.executor, Serial):
+            _spread(emission, [(number, unit) for number, writer in enumerate(writers) for unit in writer.missing()])
+        for writer in writers:
+            writer.run(emitted)
     return emitted
 
 
@@ -131,8 +134,9 @@ class _Scatter:
 
     def __call__(self, place: tuple[int, int]) -> int:
         number, unit = place
-        temporary = tempfile.mkdtemp(dir=self.emission.work / "tmp")
-        return _SeriesWriter(self.emission, number, Path(temporary)).scatter(unit)
+        with explained(self.emission.work.parent):
+            temporary = tempfile.mkdtemp(dir=self.emission.work / "tmp")
+            return _SeriesWriter(self.emission, number, Path(temporary)).scatter(unit)
 
 
 def _spread(emission: Emission, places: Sequence[tuple[int, int]]) -> None:
@@ -142,8 +146,10 @@ def _spread(emission: Emission, places: Sequence[tuple[int, int]]) -> None:
         emission.executor.reach(emission.work, (shard.uri for shard in emission.shards))
     for outcome in emission.executor.map(task, places):
         if outcome.value is None:
+            if isinstance(outcome.error, FoxingError):
+                raise outcome.error
             first = emission.shards[emission.series[outcome.item[0]].shards[0]].uri
-            raise outcome.error or InputError(f"{first}: cannot be written again. Run the same command.")
+            raise InputError(f"{first}: cannot be written again ({outcome.error}). Run the same command: it goes on.")
         emission.advance(outcome.value)
 
 
@@ -244,9 +250,10 @@ class _SeriesWriter:
         self._work.mkdir(parents=True, exist_ok=True)
         folder, aside = self._folder(number), Path(tempfile.mkdtemp(prefix=".unit-", dir=self._work))
         done = self._scatter(next(itertools.islice(self._units(), number, None)), aside)
-        shutil.rmtree(folder, ignore_errors=True)
-        aside.rename(folder)
-        write_json(folder.with_suffix(".json"), done)
+        if not folder.with_suffix(".json").exists():  # else the other one was first, and its files are being read
+            shutil.rmtree(folder, ignore_errors=True)
+            aside.rename(folder)
+            write_json(folder.with_suffix(".json"), done)
         return sum(sums["rows"] for sums in done["sums"].values())
 
     def _folder(self, number: int) -> Path:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from audit.replacing import explained
 from audit.rules import Action
 from curricula.decisions import Spool
 from curricula.part_files import Layout
@@ -147,6 +148,7 @@ def build_plan(spool: Spool, settled: Settled, places: Places, path: Path, work:
 
     Raises:
         FindingsError: decided rows that do not cover the shards row by row.
+        OutputError: the plan cannot be written.
     """
     _check_rows(spool, places)
     first, ranked = places.first, settled.ranked
@@ -157,7 +159,8 @@ def build_plan(spool: Spool, settled: Settled, places: Places, path: Path, work:
     del answered
     position = np.full(len(ranked.copies), -1, np.int64)
     placed = [_place(members, settled, places, position, spool) for members in places.series]
-    _write(spool, ranked, position, path, work)
+    with explained(path):
+        _write(spool, ranked, position, path, work)
     edges = first.tolist()
     spans = list(itertools.pairwise(edges))
     return Plan(

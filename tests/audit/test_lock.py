@@ -76,3 +76,16 @@ def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="cannot be written"), locked(tmp_path / "file" / "out"):
         raise AssertionError("held")
+
+
+def test_a_full_disk_is_named_by_whoever_cannot_say_that_it_holds_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Path("/dev/full").open("ab", buffering=0)  # noqa: SIM115 - its number is all that is needed
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda _, words: write(full.fileno(), words))
+    with full, pytest.raises(OutputError, match=r"cannot be written \(No space left on device\)"), locked(tmp_path):
+        raise AssertionError("held")
+    monkeypatch.undo()
+    with locked(tmp_path):
+        pass

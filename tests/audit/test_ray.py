@@ -83,21 +83,28 @@ def cluster() -> Iterator[Nodes]:
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Some twenty units: Parquet files that are cut, and a JSONL file that is not."""
-    data = tmp_path_factory.mktemp("corpus") / "data"
-    write_parquet(data / "a.parquet", awkward_table(1200))
-    write_texts(data / "sub" / "b.parquet", list(texts(350, 2)), rows_per_group=50)
-    (data / "c.jsonl").write_text("".join(f'{{"text": "{text}"}}\n' for text in texts(60, 3)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "PART_BYTES", 40_000)
-        yield data
+    folder = tmp_path_factory.mktemp("corpus") / "data"
+    write_parquet(folder / "a.parquet", awkward_table(1200))
+    write_texts(folder / "sub" / "b.parquet", list(texts(350, 2)), rows_per_group=50)
+    (folder / "c.jsonl").write_text("".join(f'{{"text": "{text}"}}\n' for text in texts(60, 3)))
+    return folder
+
+
+@pytest.fixture
+def corpus(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data, and units that are small enough for it."""
+    monkeypatch.setattr(measure, "PART_BYTES", 40_000)
+    return data
 
 
 @pytest.fixture(scope="module")
-def one(corpus: Path) -> ScanResult:
-    """The scan of it in this process."""
-    return scan([str(corpus)], corpus.parent / "one", config(None))
+def one(data: Path) -> ScanResult:
+    """The scan of them in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "PART_BYTES", 40_000)
+        return scan([str(data)], data.parent / "one", config(None))
 
 
 def config(cluster: Nodes | None, *names: str, **values: object) -> Config:
@@ -267,7 +274,7 @@ def test_rows_that_kill_every_worker_are_named_and_the_other_files_are_measured(
     out, address = tmp_path / "out", cluster.address
     answer = foxing(
         *("scan", tmp_path / "data", "-o", out, "--signals", "document,deadly"),
-        *("--executor", "ray", "--ray-address", address),
+        *("--executor", "ray", "--ray-address", address, "--workers", 1),
     )
     assert answer.code == 2
     assert "bad.parquet: rows 100 to 199: the worker died 3 times" in answer.err

@@ -16,6 +16,7 @@ from tests.conftest import REPOSITORY
 from tests.fuzz.__main__ import survives
 from tests.fuzz.mutate import mutated
 from tests.fuzz.targets import TARGETS
+from tests.torture.kinds import several
 
 CRASHES = sorted((REPOSITORY / "tests" / "fuzz" / "crashes").glob("*.bin"))
 
@@ -69,13 +70,14 @@ def test_mutations_of_one_seed_and_place_are_the_same_and_most_differ_from_the_s
 
 
 def test_a_sample_of_mutated_files_ends_in_no_traceback_no_hang_and_little_memory(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "tests.fuzz", "--inputs", "2500", "--dry", "--keep", str(tmp_path / "kept")]
+    inputs = several(1200, 20_000)
+    words = [sys.executable, "-m", "tests.fuzz", "--inputs", str(inputs), "--dry", "--keep", str(tmp_path / "kept")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     chosen = ["--what", "parquet,arrow,jsonl,sketch", "--seed", "3"]
     done = subprocess.run([*words, *chosen], cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     found = json.loads(done.stdout)
     assert (done.returncode, found["faults"]) == (0, 0), done.stderr
-    assert found["inputs"] >= 2500
+    assert found["inputs"] >= inputs
 
 
 def test_what_is_no_foxing_error_is_seen_as_a_fault(tmp_path: Path) -> None:

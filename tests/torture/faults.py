@@ -26,7 +26,7 @@ import pyarrow as pa
 from detectors.documents import Documents
 from detectors.protocols import Device, Measure
 from tests.torture.kills import Job, difference, fork_foxing
-from tests.torture.kinds import KINDS, tree
+from tests.torture.kinds import KINDS, several, tree
 
 __all__ = ["FAULTS", "Found", "needs_mount"]
 
@@ -318,7 +318,8 @@ def rename_answers_twice(job: Job) -> Found:
     """Renames are done and then reported as failed, as NFS does when an answer is lost and the request comes again."""
     found = Found(0, "")
     broken = _Broken(job, "rename")
-    for nth in sorted({1, 2, 3, *range(4, job.renames + 1, 7), job.renames - 1, job.renames}):
+    every = range(1, job.renames + 1)
+    for nth in sorted({1, job.renames // 2, job.renames, *every[:: several(job.renames, 3)]}):
         shutil.rmtree(broken.out, ignore_errors=True)
         job.begin(broken.out)
 

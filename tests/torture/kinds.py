@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import string
@@ -10,11 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["KINDS", "Kind", "tree"]
+__all__ = ["KINDS", "Kind", "several", "tree"]
 
 _PASSING = {"lock", ".lock", "digests.json"}
 _CLOCKED = re.compile(rb',?\s*"(?:tokens_per_s|mfu|peak_memory_mb)": (?:null|[-+0-9.e]+)')
 _SIGNALS = "document,diversity,near_dup,residue"
+
+
+def several(few: int, many: int) -> int:
+    """How often a test tries: few times, or many where FOXING_TORTURE is set, as `make torture` does."""
+    return many if os.environ.get("FOXING_TORTURE") else few
 
 
 def _nothing(data: Path, out: Path) -> None:

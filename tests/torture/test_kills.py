@@ -12,14 +12,16 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.torture.__main__ import shares
-from tests.torture.kinds import KINDS, tree
+from tests.torture.kinds import KINDS, several, tree
 
 
-@pytest.mark.parametrize(("name", "runs"), [("scan", 4), ("cluster", 3), ("curate", 2)])
+@pytest.mark.parametrize(
+    ("name", "runs"), [("scan", several(3, 20)), ("cluster", several(1, 20)), ("curate", several(1, 20))]
+)
 def test_a_job_killed_at_random_points_leaves_the_bytes_of_an_undisturbed_one(
     tmp_path: Path, name: str, runs: int
 ) -> None:
-    words = [sys.executable, "-m", "tests.torture.kills", name, str(tmp_path / "job"), str(runs), "3", "60"]
+    words = [sys.executable, "-m", "tests.torture.kills", name, str(tmp_path / "job"), str(runs), "3", "600"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     tally = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {"difference": done.stderr}
