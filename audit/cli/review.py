@@ -102,7 +102,7 @@ def _passage(pair: Pair, width: int, session: Session) -> Iterator[str]:
     start, end = pair.passage or (0, 0)
     text = pair.left.text
     for part, marked in ((text[:start], False), (text[start:end], True), (text[end:], False)):
-        for line in textwrap.wrap(printable(" ".join(part.split())), width - 2) or []:
+        for line in _wrapped(" ".join(part.split()), width - 2):
             yield _painted(("> " if marked else "  ") + line, 0, session)
 
 
@@ -110,9 +110,14 @@ def _columns(runs: Sequence[Run], half: int) -> Iterator[tuple[str, str]]:
     """Lines of both columns; those that differ begin with `>`, and long stretches that do not are cut short."""
     for run in runs:
         mark = "  " if run.same else "> "
-        left, right = (textwrap.wrap(printable(_cut(words, run.same)), half - 2) for words in (run.left, run.right))
+        left, right = (_wrapped(_cut(words, run.same), half - 2) for words in (run.left, run.right))
         for at in range(max(len(left), len(right))):
             yield tuple(mark + lines[at] if at < len(lines) else "" for lines in (left, right))  # type: ignore[misc]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of at most `width` characters, each safe to print: what stood within a line may now begin one."""
+    return [printable(line) for line in textwrap.wrap(printable(text), width - 1)]
 
 
 def _cut(words: Sequence[str], same: bool) -> str:
