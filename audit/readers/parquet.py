@@ -77,7 +77,7 @@ class ParquetReader:
             for run in _runs(chosen, self.groups, alone=_has_nested_dictionary(self._schema)):
                 rows = _batch_rows([self.groups[group] for group in run])
                 if not is_remote(self.uri):
-                    rows = min(rows, rows_in_memory(self.uri, file.metadata, run, wanted))
+                    rows = min(rows, rows_in_memory(self.uri, file, run, wanted))
                 found = file.iter_batches(batch_size=rows, row_groups=run, columns=wanted, use_threads=False)
                 for batch in found if len(run) == 1 else _joined(found):
                     # pyarrow takes names for dotted paths: 'text.a' also reads field a of a struct 'text'.

@@ -22,25 +22,34 @@ _DICTIONARY_PAGE = 2
 _NEXT_I32 = 0x15  # the next field, an integer of 32 bits
 
 
-def rows_in_memory(uri: str, metadata: pq.FileMetaData, groups: list[int], columns: list[str] | None) -> int:
+def rows_in_memory(uri: str, file: pq.ParquetFile, groups: list[int], columns: list[str] | None) -> int:
     """Most rows of a batch of these row groups, 1 at least, so that no column comes to more than `EXPANDED_BYTES`.
 
     Of a list the mean number of values a row is taken.
 
     Args:
         uri: of the file.
-        metadata: its footer.
+        file: opened.
         groups: row groups.
         columns: top-level columns that are read; None is all.
+
+    Raises:
+        pa.ArrowException: a footer that contradicts itself.
     """
     rows = EXPANDED_BYTES
+    metadata, leaves = file.metadata, list(map(file.schema.column, range(len(file.schema.names))))
+    texts = [
+        at
+        for at, leaf in enumerate(leaves)
+        if leaf.physical_type == "BYTE_ARRAY" and (columns is None or leaf.path.partition(".")[0] in columns)
+    ]
     with open_binary(uri) as handle:
-        for group in map(metadata.row_group, groups):
-            for chunk in map(group.column, range(group.num_columns)):
-                if chunk.physical_type != "BYTE_ARRAY":
-                    continue
-                if columns is not None and chunk.path_in_schema.partition(".")[0] not in columns:
-                    continue
+        for number in groups:
+            group = metadata.row_group(number)
+            if not group.num_rows or not texts:
+                continue
+            _decode_a_row(file, number, columns)
+            for chunk in map(group.column, texts):
                 first = chunk.data_page_offset
                 if chunk.has_dictionary_page:
                     first = min(first, chunk.dictionary_page_offset or first)
@@ -49,6 +58,16 @@ def rows_in_memory(uri: str, metadata: pq.FileMetaData, groups: list[int], colum
                 values = max(1, -(-chunk.num_values // max(1, group.num_rows)))
                 rows = min(rows, EXPANDED_BYTES // max(1, size * values))
     return max(1, rows)
+
+
+def _decode_a_row(file: pq.ParquetFile, group: int, columns: list[str] | None) -> None:
+    """Let a damaged footer be an error: pyarrow 26 ends the process when a column chunk that is asked for contradicts itself.
+
+    Decoding looks at the same facts where an exception is caught.
+    """
+    batches = file.iter_batches(batch_size=1, row_groups=[group], columns=columns, use_threads=False)
+    next(batches, None)
+    batches.close()
 
 
 def _dictionary_bytes(header: bytes) -> int:
