@@ -61,7 +61,7 @@ def rows_in_memory(uri: str, file: pq.ParquetFile, groups: list[int], columns: l
 
 
 def _decode_a_row(file: pq.ParquetFile, group: int, columns: list[str] | None) -> None:
-    """Let a damaged footer be an error: pyarrow 26 ends the process when a column chunk that is asked for contradicts itself.
+    """Make a damaged footer an error: asked for a column chunk that contradicts itself, pyarrow 26 ends the process.
 
     Decoding looks at the same facts where an exception is caught.
     """
