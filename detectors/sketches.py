@@ -371,6 +371,9 @@ def rows_of(table: pa.Table) -> list[SourceRow]:
         frequent = {name: FrequentItems.from_bytes(row[f"frequent_{name}"]) for name in LISTS}
         return SourceSketch(n_bytes, Growth.from_bytes(row["growth"]), lengths, frequent)
 
+    empty = [name for name in SCHEMA.names if name != "source" and table.column(name).null_count]
+    if empty:
+        raise FindingsError(f"sketches are damaged (no {empty[0]}). Scan with --fresh.")
     try:
         rows = table.to_pylist()
     except UnicodeDecodeError as error:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 GUIDES = ("adapters", "api", "faq", "index", "metrics", "peers", "reference", "tutorial")
 # What the text says of these commands; all others exit with 0.
-EXITS = {"foxing check audit": 1, "--dry-run": 2}
+EXITS = {"foxing check out/audit": 1, "--dry-run": 2}
 
 
 def read(name: str) -> str:
@@ -69,15 +69,15 @@ def test_the_tutorial_runs_from_its_text_alone(
         done = foxing(*words, *(["--workers", "1"] if words[0] == "scan" else []))
         assert done.code == expected(line) or (words == ["doctor"] and done.code == 1), f"{line}\n{done}"
         said[line] = done.out + done.err
-    assert re.search(r"^FX101  machine-written    over ", said["foxing check audit"], re.MULTILINE)
+    assert re.search(r"^FX101  machine-written    over ", said["foxing check out/audit"], re.MULTILINE)
     assert "content_farm" in next(text for line, text in said.items() if "--dry-run" in line)
-    assert (tmp_path / "report.html").stat().st_size > 20_000
+    assert (tmp_path / "out" / "report.html").stat().st_size > 20_000
     (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(compile(example, "docs/tutorial.md", "exec"), {})
     assert "FX101" in capsys.readouterr().out
     if sys.version_info[:2] == (3, 11):
         shown = [line.strip() for line in text.splitlines() if re.match(r"    (rule|FX101) ", line)]
-        assert len(shown) == 2 and all(line in said["foxing check audit"] for line in shown)
+        assert len(shown) == 2 and all(line in said["foxing check out/audit"] for line in shown)
 
 
 def test_adapters_run_from_their_text_alone(
