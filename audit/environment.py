@@ -250,7 +250,7 @@ def _gpu() -> str:
 def _caches(problems: list[Problem]) -> Iterator[tuple[str, str]]:
     try:
         from detectors.segmentation import count_characters
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 - whatever an import raises is what the doctor is asked for
         problems.append(
             Problem(True, f"numba: kernels do not load ({type(error).__name__}: {error}). Install it anew.")
         )
@@ -284,7 +284,7 @@ def _models(problems: list[Problem]) -> Iterator[tuple[str, str]]:
         from audit.calibrate import reference
 
         yield "ai_text fast (bundled)", f"calibration {reference().digest[:12]}"
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 - whatever an import raises is what the doctor is asked for
         problems.append(Problem(True, f"the bundled detector does not load ({error}). Install foxing anew."))
     for name, model in PACKAGED.items():
         folders = [importlib.util.find_spec(module) for module, _ in model.parts]
