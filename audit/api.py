@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from audit.assessment import Assessment
     from audit.config import Config
-    from audit.findings import FailedShard, Findings
+    from audit.findings_folder import FailedShard, Findings
 
     Paths = str | Path | Sequence[str | Path]
 
@@ -252,7 +252,7 @@ def scan(
         InputError: nothing could be read. ConfigError: settings do not fit, or other ones measured what is there.
         OutputError: the folder is not foxing's, is in use, or cannot be written.
     """
-    from audit.scan import scan as measure
+    from audit.scan_run import scan as measure
 
     config = _config(settings)
     given = {"signals": None if signals is None else _names(signals), "text": text, "by": by}
@@ -276,7 +276,7 @@ def open(directory: str | Path, *, settings: Config | str | Path | None = None) 
     Raises:
         FindingsError: no finished scan is there.
     """
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
     return _audit(Findings.open(directory), _config(settings))
 

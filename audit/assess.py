@@ -26,7 +26,7 @@ from detectors.errors import ConfigError
 if TYPE_CHECKING:
     import polars as pl
 
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
 __all__ = [
     "Assessment",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from audit.census import Counts
-    from audit.findings import FailedShard
+    from audit.findings_folder import FailedShard
     from audit.format_profile import FormatProfile
     from audit.prevalence import Estimate, Interval, Shares
     from audit.profile import Profile

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import polars as pl
 
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
     from detectors.ai_text.reference import ErrorRate, Reference
 
     Floats = npt.NDArray[np.float64]

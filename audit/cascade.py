@@ -27,7 +27,7 @@ import pyarrow as pa
 from audit.calibrate import SIGNAL, calibrated, reference
 from audit.config import EXECUTORS, Config
 from audit.execute import Executor, executor_for
-from audit.findings import Findings, write_json
+from audit.findings_folder import Findings, write_json
 from audit.rejudging import WINDOWS, Judging, judged, loaded, starts, texts
 from audit.signature import config_hash, corpus_hash, signal_config
 from audit.stages import Rows

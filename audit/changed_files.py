@@ -12,10 +12,10 @@ from audit.corpus import Shard
 from audit.destination import DIGESTS, local_folder, refuse_foreign
 from audit.digests import digests_of
 from audit.execute import executor_for
-from audit.findings import RECORD, Findings
+from audit.findings_folder import RECORD, Findings
 from audit.lock import locked
 from audit.parts import any_part, read_identity
-from audit.scan import known_findings, scanned_corpus
+from audit.scan_run import known_findings, scanned_corpus
 from detectors.registry import STAGES, names
 
 __all__ = ["forget_changed"]

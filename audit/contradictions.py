@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.parts import part_path
 from audit.stages import Rows
 from detectors.errors import ConfigError, FindingsError

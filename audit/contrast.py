@@ -19,7 +19,7 @@ import numpy.typing as npt
 from audit import calibrate
 from audit.calibrate import SIGNAL, calibrated
 from audit.corpus import Corpus
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.layout import find_layout
 from audit.phrases import Counted, Texts, count_marks, count_phrases, log_odds
 from audit.rows import batches, fetch, recorded_layout, scanned_shard

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from audit.findings import RECORD
+from audit.findings_folder import RECORD
 from audit.remote import is_remote, shown
 from audit.slices import SLICES
 from audit.storage import digest

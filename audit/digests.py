@@ -8,7 +8,7 @@ from pathlib import Path
 
 from audit.corpus import Shard
 from audit.execute import Executor, executor_for
-from audit.findings import write_json
+from audit.findings_folder import write_json
 from audit.storage import stat
 from detectors.errors import InputError
 

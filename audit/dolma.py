@@ -20,7 +20,7 @@ from audit.replacing import replacing
 from detectors.errors import FindingsError, InputError
 
 if TYPE_CHECKING:
-    from audit.findings import Findings, ShardRecord
+    from audit.findings_folder import Findings, ShardRecord
     from audit.rules import Rule
 
 __all__ = ["export_attributes", "join_attributes"]

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audit.allocator import give_back
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.signature_rows import AI_TEXT, ENTRY, SIGNAL, SignedRows, read_minima, read_signatures
 from detectors.errors import FindingsError
 

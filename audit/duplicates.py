@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audit.duplicate_search import AI_TEXT, I64, KEEP, SIGNAL, Found, find_duplicates
-from audit.findings import Findings, ShardRecord
+from audit.findings_folder import Findings, ShardRecord
 from audit.signature import config_hash
 from audit.stages import Rows
 from detectors.errors import ConfigError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from audit.calibrate import SIGNAL, calibrated
 from audit.corpus import Corpus, Shard
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.layout import Layout, find_layout
 from audit.rows import fetch, recorded_layout, scanned_shard
 from detectors.errors import FindingsError, InputError

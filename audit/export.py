@@ -15,7 +15,7 @@ from detectors.errors import ConfigError, FindingsError
 if TYPE_CHECKING:
     import polars as pl
 
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
 __all__ = ["DEFAULT_COLUMNS", "FORMATS", "export", "export_file", "selected"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from audit.intervals import wilson
 
 if TYPE_CHECKING:
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
     from audit.rules import Rule
 
 __all__ = ["LEAKAGE_RULE", "KnownFlags", "known_flags"]

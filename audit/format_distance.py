@@ -14,7 +14,7 @@ from audit.format_sample import Sample, cheap_rows, read_texts, sample_findings
 from detectors.errors import InputError
 
 if TYPE_CHECKING:
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
 __all__ = ["STRUCTURES", "Distance", "Reference", "structures_of"]
 

@@ -28,7 +28,7 @@ from audit.format_sample import SIGNAL, Sample, cheap_rows, read_texts, sample_f
 from detectors.errors import FindingsError, InputError
 
 if TYPE_CHECKING:
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
     from detectors.skeletons import Shape
 
 __all__ = ["LEAST_WORDS", "QUANTILES", "STRUCTURES", "Distance", "Form", "FormatProfile", "Recurring", "format_profile"]

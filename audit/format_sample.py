@@ -16,7 +16,7 @@ from detectors.errors import InputError
 if TYPE_CHECKING:
     import polars as pl
 
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
 __all__ = ["FIELDS", "MOST_ROWS", "SIGNAL", "Sample", "cheap_rows", "read_texts", "sample_findings"]
 

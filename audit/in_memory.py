@@ -170,7 +170,7 @@ def _struct(signal: Signal, measured: Sequence[Measured]) -> pl.Series:
     import numpy as np
     import polars as pl
 
-    from audit.findings import is_binary
+    from audit.findings_folder import is_binary
 
     names = [spec.name for spec in signal.schema if not is_binary(spec)] or signal.schema.names[:1]
     if not measured:

@@ -16,7 +16,7 @@ from detectors.errors import FindingsError
 from detectors.sketches import LISTS, MEASURES, Sketches, SourceRow, SourceSketch, rows_of
 
 if TYPE_CHECKING:
-    from audit.findings import Findings, ShardRecord
+    from audit.findings_folder import Findings, ShardRecord
     from audit.parts import PartIdentity
     from detectors.frequent import Item
     from detectors.growth import Point

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
     Floats = npt.NDArray[np.float64]
 

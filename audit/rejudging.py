@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit.execute import Executor, Serial
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.parts import temporary_path
 from audit.rows import fetch, recorded_layout, scanned_shard
 from detectors.ai_text.tiers import HasModel, Judge, load_judge

@@ -9,7 +9,7 @@ from detectors.errors import ConfigError, FoxingError
 
 if TYPE_CHECKING:
     from audit.config import Config
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
 __all__ = ["forgotten_reference", "refuse_unmet"]
 
@@ -56,7 +56,7 @@ def refuse_unmet(config: Config, directory: Path | str, *, fresh: bool) -> None:
 
 
 def _known(directory: Path | str) -> Findings | None:
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
     try:
         return Findings.open(directory)

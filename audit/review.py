@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audit.calibrate import calibrated, tables_of
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.rows import fetch, recorded_layout, scanned_shard
 from audit.rules import evaluate
 from audit.worst import Worst

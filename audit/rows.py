@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from audit.corpus import Shard, open_shard
-from audit.findings import ShardRecord
+from audit.findings_folder import ShardRecord
 from audit.layout import Layout, find_layout
 from audit.storage import is_remote, stat
 from detectors.documents import Documents

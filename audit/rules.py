@@ -25,7 +25,7 @@ from detectors.errors import ConfigError
 if TYPE_CHECKING:
     import polars as pl
 
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
 __all__ = [
     "DEFAULTS",

@@ -15,10 +15,10 @@ from pathlib import Path
 from audit.config import Config
 from audit.corpus import Shard
 from audit.destination import DIGESTS, local_folder, refuse_foreign, refuse_inside
-from audit.findings import FailedShard, write_json
+from audit.findings_folder import FailedShard, write_json
 from audit.lock import locked
 from audit.measure import Receipt, parts_of
-from audit.scan import known_findings, scanned_corpus, settings_of
+from audit.scan_run import known_findings, scanned_corpus, settings_of
 from audit.scanning import Progress, Scanning
 from audit.signals import build_signals, pinned, with_known
 from audit.slices import SLICES, Line, Slice, SliceRecord, slice_records
@@ -64,8 +64,8 @@ def scan_part(
 ) -> PartResult:
     """Measure one slice of a corpus. What an earlier run of it measured is kept; nothing is committed.
 
-    Other slices may be measured into the same folder at the same time. `audit.scan.scan` of the same paths puts them
-    together, and measures what they have left.
+    Other slices may be measured into the same folder at the same time. `audit.scan_run.scan` of the same paths puts
+    them together, and measures what they have left.
 
     Args:
         paths: files, directories, globs, URLs; the same for all slices.

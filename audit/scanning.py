@@ -11,7 +11,7 @@ from audit.config import ScanConfig
 from audit.corpus import Corpus, Shard
 from audit.digests import digests_of
 from audit.execute import Executor, Outcome, Process, Serial, TaskError, executor_for
-from audit.findings import FailedShard, Findings, ShardRecord
+from audit.findings_folder import FailedShard, Findings, ShardRecord
 from audit.layout import find_layout
 from audit.measure import MeasureUnit, PartReceipt, Receipt, Unit, columns_of, identity, parts_of, refuse_other
 from audit.parts import any_part, part_path, read_identity

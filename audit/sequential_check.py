@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from audit.calibrate import Calibration
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
 __all__ = ["Judge", "Limits", "meeting_share"]
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audit.evaluate import measure_blocks
-from audit.findings import COLUMN_PREFIX, is_binary
+from audit.findings_folder import COLUMN_PREFIX, is_binary
 from audit.sequential_units import Unit, read
 from audit.warm import warm
 from detectors.documents import Documents
@@ -27,7 +27,7 @@ __all__ = ["MeasureUnits", "Measured"]
 
 @dataclass(frozen=True)
 class Measured:
-    """One unit, measured: its rows as `audit.findings.Findings.parts` would give them, calibrated."""
+    """One unit, measured: its rows as `audit.findings_folder.Findings.parts` would give them, calibrated."""
 
     unit: Unit
     frame: pl.DataFrame

@@ -14,7 +14,7 @@ from audit.config import Config
 from audit.corpus import Corpus, Shard
 from audit.execute import Process, executor_for
 from audit.expressions import parse
-from audit.findings import FailedShard, Findings, ShardRecord, SignalRecord
+from audit.findings_folder import FailedShard, Findings, ShardRecord, SignalRecord
 from audit.layout import Layout, find_layout
 from audit.readers import ShardError
 from audit.rules import Rule, choose

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from audit.worst import Case
 
 if TYPE_CHECKING:
-    from audit.findings import ShardRecord
+    from audit.findings_folder import ShardRecord
 
 __all__ = ["odd_types"]
 

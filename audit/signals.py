@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from audit.config import Config, settings
-from audit.findings import COLUMN_PREFIX, RECORD, Findings
+from audit.findings_folder import COLUMN_PREFIX, RECORD, Findings
 from audit.stages import Stage
 from detectors.column import Column
 from detectors.errors import PluginError

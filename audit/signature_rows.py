@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.parts import part_path
 from detectors.errors import FindingsError
 

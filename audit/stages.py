@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import pyarrow as pa
 
 from audit.allocator import give_back
-from audit.findings import Findings, SignalRecord
+from audit.findings_folder import Findings, SignalRecord
 from audit.parts import ROWS_PER_GROUP, PartIdentity, PartWriter, part_path, read_identity
 from audit.signature import config_hash, signal_config
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.stages import Rows
 from audit.template_counts import ENTRY, TOP, Counted, count_templates
 from detectors.errors import ConfigError

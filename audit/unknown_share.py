@@ -23,7 +23,7 @@ from detectors.cloze import KINDS
 if TYPE_CHECKING:
     import polars as pl
 
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
 __all__ = ["MEASURES", "Share", "Sums", "UnknownShares", "unknown_shares"]
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from audit import __version__
 from audit.assess import judged_signature
 from audit.calibrate import tables_of
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from curricula.edit import original_name
 from curricula.emit import Emitted, ShardSums, dropped_names
 from curricula.foresee import Preview, Request, asked_of, described

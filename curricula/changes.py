@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from audit.corpus import Shard
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.layout import Kind, Layout
 from audit.rows import fetch, recorded_layout
 from audit.rules import Rule

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from audit.calibrate import calibrated, tables_of
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.layout import Kind
 from audit.rules import Action, Rule, applicable, choose, dropping
 from curricula.protocols import Curriculum, Editing

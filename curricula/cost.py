@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit.corpus import Shard
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from curricula.foresee import Preview, Request
 from curricula.gather import gathered
 from curricula.inputs import find_input

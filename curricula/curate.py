@@ -12,7 +12,7 @@ from typing import Any
 
 from audit.corpus import Shard
 from audit.execute import Executor, Serial
-from audit.findings import Findings, write_json
+from audit.findings_folder import Findings, write_json
 from audit.folders import Folder
 from audit.layout import Kind
 from audit.layout import Layout as TextLayout

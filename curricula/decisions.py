@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from audit.calibrate import SIGNAL, calibrated, tables_of
 from audit.expressions import parse
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.replacing import explained
 from audit.rules import Action, Rule, decide, settle
 from curricula.allow import FAMILY, AllowList

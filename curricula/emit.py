@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from audit.corpus import Shard
 from audit.execute import Executor, Serial
-from audit.findings import write_json
+from audit.findings_folder import write_json
 from audit.folders import Folder
 from audit.layout import Layout as TextLayout
 from audit.replacing import explained

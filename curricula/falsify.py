@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 from audit import __version__
 from audit.corpus import Corpus
 from audit.destination import local_folder, refuse_inside
-from audit.findings import write_json
+from audit.findings_folder import write_json
 from audit.folders import LocalFolder
 from audit.signature import config_hash, corpus_hash
 from curricula.falsified_rows import Choices, Maker, Reading

@@ -19,7 +19,7 @@ from audit.assess import calibration_digest
 from audit.calibrate import tables_of
 from audit.config import AllowConfig
 from audit.corpus import Shard
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.rules import Rule, rules_hash
 from audit.signature import config_hash
 from curricula.allow import AllowList

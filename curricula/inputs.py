@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from audit.corpus import Shard, open_shard
-from audit.findings import Findings, ShardRecord
+from audit.findings_folder import Findings, ShardRecord
 from audit.folders import Folder
 from audit.rows import locate
 from audit.storage import is_remote

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audit.findings import write_json
+from audit.findings_folder import write_json
 from curricula.part_files import Receipt
 from curricula.sections import Section, Sections
 from detectors.errors import FoxingError

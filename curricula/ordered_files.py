@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from audit.allocator import Tide
-from audit.findings import write_json
+from audit.findings_folder import write_json
 from curricula.part_files import FileWriter, Receipt
 from curricula.scatter import Bounds, bucket_path, ordered
 from curricula.sections import Span

@@ -12,7 +12,7 @@ from detectors import registry
 from detectors.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
     from audit.rules import Rule
     from curricula.composing import Settings
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audit.findings import write_json
+from audit.findings_folder import write_json
 from audit.folders import Folder, open_folder
 from audit.remote_folder import RemoteFolder
 from audit.signature import config_hash

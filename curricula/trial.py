@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audit.execute import Executor
-from audit.findings import write_json
+from audit.findings_folder import write_json
 from audit.layout import Kind, find_layout
 from curricula.contrasts import Contrast, contrast, corrected, seed_interval
 from curricula.encoding import encoder_of

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audit.destination import local_folder
-from audit.findings import write_json
+from audit.findings_folder import write_json
 from audit.folders import Folder, LocalFolder, sync
 from audit.lock import locked
 from curricula.edits_check import kept_answers

@@ -19,7 +19,7 @@ from audit.report.build import Asked, build_report
 from audit.report.document import schema
 from audit.report.page import render_page
 from audit.rules import DEFAULTS
-from audit.scan import scan
+from audit.scan_run import scan
 from curricula.outcomes import outcomes, plans
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

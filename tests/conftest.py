@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
     from audit.report.content import Report
     from tests.stores import S3Server
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from audit.config import Config, ScanConfig
-from audit.findings import Findings
-from audit.scan import scan
+from audit.findings_folder import Findings
+from audit.scan_run import scan
 from detectors.benchmark_index import BenchmarkIndex
 from detectors.documents import Documents
 from tests.hostile import ITEM, PAYLOADS, write_hostile

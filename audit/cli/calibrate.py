@@ -15,7 +15,7 @@ import click
 from audit.cli.options import CONTEXT, Session, common, printable, use_system_memory_pool
 
 if TYPE_CHECKING:
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
     from audit.reference_build import Achieved, Made
 
 EXAMPLES = """\b
@@ -87,8 +87,8 @@ def command(
 @contextmanager
 def _opened(session: Session, paths: Sequence[str], by: str | None, text: str | None) -> Iterator[Findings]:
     """Findings of a scan that is there, or of one made now in a temporary folder."""
-    from audit.findings import RECORD, Findings
-    from audit.scan import Progress, scan
+    from audit.findings_folder import RECORD, Findings
+    from audit.scan_run import Progress, scan
 
     if len(paths) == 1 and ((Path(paths[0]) / RECORD).is_file() or (Path(paths[0]) / "findings").is_dir()):
         yield Findings.open(paths[0])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from audit.assessment import Assessment
     from audit.calibrate import Calibration
     from audit.config import CheckConfig
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
     from audit.rules import Rule
 
 EXAMPLES = """\b
@@ -239,7 +239,7 @@ def _budgets(configured: Mapping[str, float], given: Sequence[str], rules: Seque
 
 
 def _is_scan(paths: Sequence[str]) -> bool:
-    from audit.findings import RECORD
+    from audit.findings_folder import RECORD
 
     return len(paths) == 1 and ((Path(paths[0]) / RECORD).is_file() or (Path(paths[0]) / "findings").is_dir())
 
@@ -256,7 +256,7 @@ def _opened(session: Session, paths: Sequence[str]) -> Iterator[Findings]:
 
 def _scanned(session: Session, paths: Sequence[str], folder: Path) -> Findings:
     from audit.cascade import with_tier
-    from audit.scan import Progress, scan
+    from audit.scan_run import Progress, scan
 
     config = session.config
     if "tier" in config.signals.get("ai_text", {}):

@@ -65,7 +65,7 @@ def _check(config: Config, rules: Sequence[Rule]) -> None:
     from audit.calibrate import calibrated
     from audit.config import settings
     from audit.expressions import parse
-    from audit.findings import empty_part
+    from audit.findings_folder import empty_part
     from audit.rules import applicable, choose, dropping, find
     from audit.signals import build_signals, build_stages
     from detectors.errors import PluginError

@@ -100,7 +100,7 @@ def _text(value: object) -> str | None:
 
 def _folder(targets: Sequence[str], *, of_scan: bool) -> Path | None:
     """The folder of a scan, where that is what was named; one that is not there, where it must be one."""
-    from audit.findings import RECORD
+    from audit.findings_folder import RECORD
 
     folder = Path(targets[0])
     if not folder.is_dir():

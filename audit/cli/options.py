@@ -22,7 +22,7 @@ from detectors.compiling import compiling_told
 
 if TYPE_CHECKING:
     from audit.config import Config
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
 __all__ = ["CONTEXT", "Bar", "Session", "common", "executor_options", "placed", "printable", "use_system_memory_pool"]
 
@@ -82,7 +82,7 @@ class Session:
 
     def findings(self, directory: Path) -> Findings:
         """The findings of a scan, to be judged by the human reference that the settings name."""
-        from audit.findings import Findings
+        from audit.findings_folder import Findings
 
         return dataclasses.replace(Findings.open(directory), reference=self.config.reference)
 

@@ -15,7 +15,7 @@ from detectors.packaged_models import DEFAULT, PACKAGED
 if TYPE_CHECKING:
     from audit.config import Config
     from audit.corpus import Corpus
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
 EXAMPLES = """\b
 Examples:
@@ -90,7 +90,7 @@ def command(
     """
     from audit.cli.probe_cloze import cloze_config, described
     from audit.destination import EXEMPLARS, refuse_foreign
-    from audit.scan import Progress, scan
+    from audit.scan_run import Progress, scan
 
     if fresh:
         refuse_foreign(Path(directory))

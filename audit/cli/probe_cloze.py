@@ -14,7 +14,7 @@ from detectors.packaged_models import DEFAULT
 
 if TYPE_CHECKING:
     from audit.config import Config
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
     from audit.unknown_share import Share, UnknownShares
 
 __all__ = ["FORMAT_VERSION", "cloze_config", "described"]

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from audit.cli.options import Bar
     from audit.config import Config
     from audit.estimate import Estimate
-    from audit.scan import Progress, ScanResult
     from audit.scan_part import PartResult
+    from audit.scan_run import Progress, ScanResult
 
 _RATE_BYTES = 20_000_000
 EXAMPLES = """\b
@@ -106,7 +106,7 @@ def command(
         session.result(_describe_estimate(found))
         return
     from audit.reused import forgotten_reference, refuse_unmet
-    from audit.scan import scan
+    from audit.scan_run import scan
 
     if chosen["stages"] is not None:
         refuse_unmet(config, directory, fresh=fresh)

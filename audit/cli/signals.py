@@ -63,7 +63,7 @@ def _doc(signal: Signal | Stage) -> str:
 
 
 def _describe(signal: Signal | Stage) -> str:
-    from audit.findings import is_binary
+    from audit.findings_folder import is_binary
     from audit.signature import signal_config
     from detectors.protocols import Signal
 

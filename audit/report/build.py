@@ -40,7 +40,7 @@ from audit.score_cells import ScoreCells
 if TYPE_CHECKING:
     import polars as pl
 
-    from audit.findings import Fields, Findings
+    from audit.findings_folder import Fields, Findings
     from audit.rules import Rule
     from audit.two_phase import Labels
 

@@ -15,7 +15,7 @@ from audit.rows import fetch, recorded_layout, scanned_shard
 from detectors.errors import FoxingError
 
 if TYPE_CHECKING:
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
 __all__ = ["EXCERPTED", "PAIRED", "examples"]
 

@@ -12,7 +12,7 @@ from audit.score_cells import GROUPINGS, month
 if TYPE_CHECKING:
     import polars as pl
 
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
     from audit.prevalence import Prevalence, Shares
     from audit.score_cells import Cell, ScoreCells
 

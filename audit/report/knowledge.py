@@ -12,7 +12,7 @@ from detectors.slick import Category
 if TYPE_CHECKING:
     import polars as pl
 
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
 __all__ = ["KnownCounts", "knowledge_section"]
 

@@ -22,7 +22,7 @@ from detectors.errors import ConfigError
 if TYPE_CHECKING:
     import polars as pl
 
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
     from audit.profile import Profile
 
 __all__ = ["BINS", "LEVELS", "MEASURES", "Histograms", "Scale", "reference_of", "variety_section"]

@@ -14,7 +14,7 @@ from curricula.cli.curate_options import Asked, Mode, asking, request_of
 
 if TYPE_CHECKING:
     from audit.execute import Executor
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
     from audit.rules import Rule
     from curricula.curate import Curated
     from curricula.foresee import Request

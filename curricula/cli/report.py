@@ -14,7 +14,7 @@ from audit.cli.options import CONTEXT, Session, common
 
 if TYPE_CHECKING:
     from audit.assessment import Assessment
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
     from audit.report.build import Asked
     from audit.report.content import Report
     from audit.rules import Rule

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audit import __version__
-from audit.findings import write_json
+from audit.findings_folder import write_json
 from curricula.experiments.declaration import Declaration, Finding, declared, judged
 from curricula.experiments.source import Source
 from detectors.errors import ConfigError

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from audit.findings import FailedShard, Findings, ShardRecord, SignalRecord
+from audit.findings_folder import FailedShard, Findings, ShardRecord, SignalRecord
 from audit.parts import PartIdentity, PartWriter, part_path
 from detectors.ai_text import AiText
 from detectors.ai_text.calibration import ErrorRate

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from audit.assess import Assessment, Evidence, Judged, Result, Verdict, assess
-from audit.findings import FailedShard, ShardRecord
+from audit.findings_folder import FailedShard, ShardRecord
 from audit.rogan_gladen import estimate
 from audit.rules import DEFAULTS, Rule, find, rules_from
 from audit.shard_types import odd_types

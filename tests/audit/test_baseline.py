@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from audit.findings import FailedShard
+from audit.findings_folder import FailedShard
 from tests.audit.judging import row, write_findings
 
 Run = Callable[..., Any]

@@ -12,8 +12,8 @@ import pytest
 from audit import cascade, rejudging
 from audit.cascade import CASCADE_FILE, Cascade, with_tier
 from audit.config import Config, ScanConfig
-from audit.findings import Findings
-from audit.scan import scan
+from audit.findings_folder import Findings
+from audit.scan_run import scan
 from audit.stages import run_stages
 from detectors.ai_text.encoder import Wanted, load_classifier
 from detectors.errors import ConfigError, SignalError

@@ -16,7 +16,7 @@ from audit.compare import Change, compare, difference
 from audit.config import Config, ScanConfig
 from audit.prevalence import Interval, wilson
 from audit.rules import rules_from
-from audit.scan import scan
+from audit.scan_run import scan
 from audit.signature import differing
 
 CONFIG = Config(scan=ScanConfig(signals=("near_dup",), by="site", workers=1, sketches=False))

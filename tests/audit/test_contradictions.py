@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from audit.config import Config, ScanConfig
 from audit.contradictions import Contradictions
-from audit.findings import Findings
-from audit.scan import scan
+from audit.findings_folder import Findings
+from audit.scan_run import scan
 from detectors.errors import ConfigError
 
 CONFIG = Config(scan=ScanConfig(signals=("falsity",), stages=("contradictions",), workers=1, sketches=False))

@@ -18,9 +18,9 @@ from audit.assess import assess
 from audit.config import Config, ScanConfig
 from audit.duplicate_search import find_duplicates
 from audit.duplicates import Duplicates
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.rules import rules_from
-from audit.scan import scan
+from audit.scan_run import scan
 from detectors.banding import band_keys, optimal_bands
 from detectors.errors import ConfigError, FindingsError
 

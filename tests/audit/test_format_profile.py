@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.config import Config, ScanConfig
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.format_measures import (
     compression,
     effective_number,
@@ -27,7 +27,7 @@ from audit.format_measures import (
 from audit.format_profile import LEAST_WORDS, FormatProfile, format_profile
 from audit.format_sample import cheap_rows, read_texts, sample_findings
 from audit.formats.forms import form_document, form_tables
-from audit.scan import scan
+from audit.scan_run import scan
 from detectors.errors import FindingsError, InputError
 
 FUNCTION = (

@@ -17,7 +17,7 @@ from audit import __version__
 from audit.assess import Assessment, Judged, Result, SourceShare, Verdict
 from audit.assessment import Baseline, Sample
 from audit.census import Counts, Tally
-from audit.findings import FailedShard
+from audit.findings_folder import FailedShard
 from audit.formats import View, github, percent, plain, render, sarif, text
 from audit.formats import json as json_format
 from audit.prevalence import Estimate, Interval, Opinion, Prevalence, Shares

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from audit.config import Config
-from audit.findings import Findings
-from audit.scan import scan
+from audit.findings_folder import Findings
+from audit.scan_run import scan
 from detectors.benchmark_index import BenchmarkIndex
 from detectors.documents import Documents
 from detectors.errors import ConfigError, SignalError

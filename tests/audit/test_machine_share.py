@@ -9,9 +9,9 @@ import pytest
 
 from audit.calibrate import calibrated, reference, window_p_human
 from audit.config import Config, ScanConfig
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.rules import rules_from
-from audit.scan import scan
+from audit.scan_run import scan
 from curricula.curate import Request, curate
 
 HUMAN = "We went down to the harbour at six. He said nothing; it was cold, and the boat had gone. "

@@ -15,7 +15,7 @@ from tests.corpora import texts
 SCAN = """
 import sys
 from audit.config import Config, ScanConfig
-from audit.scan import scan
+from audit.scan_run import scan
 scan([sys.argv[1]], sys.argv[2], Config(scan=ScanConfig(workers=1)))
 # Not ru_maxrss: a child inherits that of the process that started it.
 print(next(int(line.split()[1]) // 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from audit.duplicate_search import find_duplicates
-from audit.findings import Findings, ShardRecord, SignalRecord
+from audit.findings_folder import Findings, ShardRecord, SignalRecord
 from audit.parts import PartIdentity, PartWriter, part_path
 from detectors.near_dup import NearDup
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from tests.conftest import Answer
 from tests.corpora import texts, write_texts
 

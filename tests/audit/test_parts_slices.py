@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from audit import measure
 from audit.config import Config, ScanConfig
 from audit.corpus import Shard, open_shard
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.lock import locked
 from audit.measure import Part
-from audit.scan import scan
 from audit.scan_part import scan_part
+from audit.scan_run import scan
 from audit.slices import SLICES, Line, Slice, unfinished
 from detectors.errors import ConfigError, FindingsError, InputError, OutputError
 from tests.conftest import Answer

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from audit.assess import Assessment
-from audit.findings import Findings, ShardRecord, SignalRecord
+from audit.findings_folder import Findings, ShardRecord, SignalRecord
 from audit.formats import View, render
 from audit.parts import PartIdentity, part_path, read_identity
 from audit.profile import (

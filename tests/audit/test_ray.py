@@ -21,10 +21,10 @@ from audit import measure, signals
 from audit.config import Config, ScanConfig
 from audit.execute import Outcome, TaskError
 from audit.execute_ray import Ray
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.ray_nodes import _judge, _Seen
 from audit.rules import rules_from
-from audit.scan import Progress, ScanResult, scan
+from audit.scan_run import Progress, ScanResult, scan
 from audit.scanning import executor_of
 from curricula.curate import Request, curate
 from curricula.part_files import Layout

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from audit.assess import assess
-from audit.findings import FailedShard, Findings
+from audit.findings_folder import FailedShard, Findings
 from audit.intervals import Interval
 from audit.report.baseline import read_baseline
 from audit.report.build import Asked, build_report

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.report.content import Absent
 from audit.report.content_training import Knowledge
 from audit.report.knowledge import KnownCounts, knowledge_section

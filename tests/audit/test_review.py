@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.config import Config, ScanConfig
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.review import review, runs_of
 from audit.rules import find, rules_from
-from audit.scan import scan
+from audit.scan_run import scan
 from detectors.benchmark_index import BenchmarkIndex
 from detectors.documents import Documents
 from detectors.errors import ConfigError, InputError

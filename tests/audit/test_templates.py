@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from audit import stages, template_counts
 from audit.config import Config, ScanConfig
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.rules import Rule, evaluate
-from audit.scan import scan
+from audit.scan_run import scan
 from audit.template_counts import ENTRY, TOP, Counted, count_templates
 from audit.templates import Templates
 from detectors.errors import ConfigError

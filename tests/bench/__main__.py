@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from tests.bench import corpora, report
 from tests.bench.clock import floors, peak_rss_mb, pin
 from tests.bench.machine import machine

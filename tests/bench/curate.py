@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from audit.corpus import Corpus
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.parts import PartIdentity, PartWriter, part_path
 
 __all__ = ["measure", "repeat"]

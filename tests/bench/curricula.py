@@ -19,10 +19,10 @@ import numpy.typing as npt
 import polars as pl
 
 from audit.config import Config, ScanConfig
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.intervals import wilson
 from audit.rules import applicable, decided, rules_from
-from audit.scan import scan
+from audit.scan_run import scan
 from curricula.forget_split import ForgetSplit
 from curricula.generators import MixGenerators
 from curricula.importance import Importance

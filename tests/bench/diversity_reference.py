@@ -13,7 +13,7 @@ from pathlib import Path
 
 from audit.config import Config, ScanConfig
 from audit.report.variety import MEASURES, SIGNAL, Histograms
-from audit.scan import scan
+from audit.scan_run import scan
 from tests.bench.corpora import REPOSITORY, data_folder
 
 OUT = REPOSITORY / "audit" / "report" / "human_diversity.json"

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from audit.duplicate_search import find_duplicates
 from audit.duplicates import Duplicates
-from audit.findings import Findings, ShardRecord, SignalRecord
+from audit.findings_folder import Findings, ShardRecord, SignalRecord
 from audit.parts import PartIdentity, PartWriter, part_path
 from detectors.near_dup import NearDup
 

@@ -18,8 +18,8 @@ import polars as pl
 
 from audit.config import Config, ScanConfig
 from audit.duplicates import Duplicates
-from audit.findings import Findings
-from audit.scan import scan
+from audit.findings_folder import Findings
+from audit.scan_run import scan
 from detectors.banding import band_keys, optimal_bands
 from detectors.documents import Documents
 from detectors.minhash import minhash_signatures

@@ -19,7 +19,7 @@ from typing import Any
 
 import polars as pl
 
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from detectors.banding import optimal_bands
 from tests.bench import corpora, report
 from tests.bench.duplicate_cost import costs

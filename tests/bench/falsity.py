@@ -24,7 +24,7 @@ import polars as pl
 import pyarrow as pa
 
 from audit.config import Config, ScanConfig
-from audit.scan import scan
+from audit.scan_run import scan
 from curricula.detector_card import auroc, wilson
 from curricula.falsify import Falsifying, falsify
 from detectors.documents import Documents

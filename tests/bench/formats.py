@@ -21,10 +21,10 @@ import numpy.typing as npt
 import polars as pl
 
 from audit.config import Config, ScanConfig
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.format_measures import Share, top_share
 from audit.format_profile import LEAST_WORDS, FormatProfile, format_profile
-from audit.scan import scan
+from audit.scan_run import scan
 from detectors.documents import Documents
 from detectors.format_uniformity import FormatUniformity
 from detectors.protocols import Device

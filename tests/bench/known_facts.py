@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.rules import applicable, decided, rules_from
 from curricula.curate import Request, curate
 from curricula.verify import verify

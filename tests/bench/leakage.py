@@ -28,7 +28,7 @@ from audit.config import Config, ScanConfig
 from audit.corpus import Corpus
 from audit.rulebook import DEFAULTS, Rule
 from audit.rules import decided, evaluate
-from audit.scan import scan
+from audit.scan_run import scan
 from detectors.benchmark_index import BenchmarkIndex
 from detectors.documents import Documents
 from tests.bench import corpora, report

@@ -16,7 +16,7 @@ from typing import Any
 
 from audit.config import Config, ScanConfig
 from audit.execute import Executor, Process, Serial
-from audit.scan import Progress, scan
+from audit.scan_run import Progress, scan
 from audit.signals import build_signals
 from audit.warm import warm
 from detectors.protocols import Device

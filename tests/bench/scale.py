@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from audit.findings import Findings, ShardRecord, SignalRecord
+from audit.findings_folder import Findings, ShardRecord, SignalRecord
 from audit.parts import PartIdentity, PartWriter, part_path
 from detectors.protocols import Signal
 from tests.bench.corpora import REPOSITORY

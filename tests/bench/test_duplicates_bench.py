@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from tests.bench import duplicates, leakage_peers
 from tests.bench.duplicate_cost import costs
 from tests.bench.duplicate_peers import agreement, by_datasketch

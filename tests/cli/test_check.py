@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from audit.findings import FailedShard
+from audit.findings_folder import FailedShard
 from tests.audit.judging import row, write_findings
 
 Run = Callable[..., Any]

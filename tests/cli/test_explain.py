@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from tests.audit.judging import Row, Tables, row, write_findings
 from tests.corpora import document, texts, write_texts
 

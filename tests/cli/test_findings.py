@@ -80,7 +80,7 @@ def test_parquet_keeps_types_and_flat_names(foxing: Run, scanned: Path, tmp_path
 
 def test_not_a_number_never_reaches_jsonl(foxing: Run, tmp_path: Path) -> None:
     from audit.export import export
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
     from audit.rules import Rule
     from tests.audit import judging
 

@@ -36,7 +36,7 @@ def test_unknown_command_exits_2(foxing: Foxing) -> None:
 def test_ctrl_c_exits_130_and_says_how_to_go_on(
     foxing: Foxing, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    scan = importlib.import_module("audit.scan")
+    scan = importlib.import_module("audit.scan_run")
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from tests.corpora import texts, write_texts
 
 Run = Callable[..., Any]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from audit.corpus import Corpus
-from audit.findings import Findings, ShardRecord, SignalRecord
+from audit.findings_folder import Findings, ShardRecord, SignalRecord
 from audit.parts import PartIdentity, PartWriter, part_path
 from audit.rules import Action, Rule
 from detectors.ai_text import AiText

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import audit.calibrate
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from curricula.budgets import Budget
 from curricula.curate import Request, curate
 from curricula.sections import Shape

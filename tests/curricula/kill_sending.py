@@ -12,7 +12,7 @@ from pathlib import Path
 
 import audit.assess
 import audit.calibrate
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from curricula.curate import curate
 from tests.curricula.fake_findings import RULES, Tables
 from tests.curricula.test_curate import wide

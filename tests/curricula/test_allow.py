@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from audit.config import AllowConfig
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from curricula.curate import Request, curate, preview
 from curricula.verify import verify
 from detectors.errors import ConfigError, InputError

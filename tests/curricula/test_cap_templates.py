@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from audit.config import Config, ScanConfig
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.rules import DEFAULTS, Rule
-from audit.scan import scan
+from audit.scan_run import scan
 from curricula.cap_templates import CapTemplates
 from curricula.curate import Request, curate, preview
 from curricula.protocols import Curriculum, Dropping

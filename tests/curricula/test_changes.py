@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from curricula.changes import changes
 from curricula.curate import Request
 from curricula.sections import Shape

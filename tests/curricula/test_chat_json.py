@@ -13,7 +13,7 @@ import pytest
 from audit.config import Config, ScanConfig
 from audit.layout import Kind, Layout
 from audit.rules import Rule
-from audit.scan import scan
+from audit.scan_run import scan
 from curricula.chat_json import json_answers, with_json_answers
 from curricula.curate import Request, curate
 from curricula.edit import Editor

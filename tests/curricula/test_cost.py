@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from curricula.budgets import Budget
 from curricula.cost import Cost, predict
 from curricula.curate import Request, curate, preview

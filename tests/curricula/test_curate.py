@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.findings import FailedShard, Findings
+from audit.findings_folder import FailedShard, Findings
 from curricula.budgets import Budget
 from curricula.curate import Request, curate, preview
 from curricula.manifest import accounting

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from audit.config import Config, ScanConfig
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.rules import rules_from
-from audit.scan import scan
+from audit.scan_run import scan
 from curricula.curate import Request, curate, preview
 from curricula.drop import Decontaminate, Dedup
 from curricula.protocols import Curriculum, Dropping

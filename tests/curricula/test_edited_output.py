@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from audit.config import Config, ScanConfig
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.rules import Rule
-from audit.scan import scan
+from audit.scan_run import scan
 from curricula.budgets import Budget
 from curricula.changes import changes
 from curricula.cli.preview_text import unanswered_text

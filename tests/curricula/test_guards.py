@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from audit.config import AllowConfig
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.rules import Rule
 from curricula.budgets import Budget
 from curricula.curate import Request, curate, preview

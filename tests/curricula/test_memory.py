@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CURATE = """
 import sys
 import audit.assess, audit.calibrate
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from curricula.curate import Request, curate
 from tests.curricula.fake_findings import RULES, Tables
 audit.calibrate.reference = audit.assess.reference = Tables

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.rules import DEFAULTS
 from curricula.foresee import Request, preview
 from curricula.outcomes import outcomes, plans

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from curricula.curate import curate
 from curricula.output import Output
 from curricula.sections import Shape

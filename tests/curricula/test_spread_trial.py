@@ -13,7 +13,7 @@ from audit.cascade import Cascade
 from audit.config import Config, ScanConfig
 from audit.execute import Process
 from audit.execute_ray import Ray
-from audit.scan import scan
+from audit.scan_run import scan
 from audit.stages import run_stages
 from detectors.errors import FoxingError
 from tests.corpora import texts, write_parquet

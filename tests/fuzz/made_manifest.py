@@ -17,7 +17,7 @@ def _made() -> tuple[bytes, bytes, bytes]:
 
     from audit.config import Config, ScanConfig
     from audit.rules import DEFAULTS
-    from audit.scan import scan
+    from audit.scan_run import scan
     from curricula.curate import curate
     from curricula.foresee import Request
     from tests.corpora import texts

@@ -114,7 +114,7 @@ def _frame() -> pl.DataFrame:
     import polars as pl
 
     from audit.config import Config
-    from audit.findings import empty_part
+    from audit.findings_folder import empty_part
     from audit.signals import build_signals
 
     empty = empty_part(build_signals(Config()))
@@ -292,7 +292,7 @@ def _record_seeds() -> list[bytes]:
 
 
 def _record(data: bytes, folder: Path) -> None:
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
 
     write(folder, "scan.json", data)
     found = Findings.open(folder)
@@ -306,7 +306,7 @@ def _part_seeds() -> list[bytes]:
 
 
 def _part(data: bytes, folder: Path) -> None:
-    from audit.findings import Findings
+    from audit.findings_folder import Findings
     from audit.parts import part_path, read_identity
     from tests.fuzz.made_manifest import one_part_record
 

@@ -22,7 +22,7 @@ from audit.destination import (
     spool,
     take_back,
 )
-from audit.findings import RECORD, Findings, ShardRecord, SignalRecord
+from audit.findings_folder import RECORD, Findings, ShardRecord, SignalRecord
 from audit.lock import locked
 from audit.scanning import Progress, Scanning
 from audit.signals import build_signals, build_stages, pinned, with_known

@@ -15,12 +15,12 @@ import pytest
 
 from audit import measure
 from audit.config import Config, ScanConfig
-from audit.findings import Findings
+from audit.findings_folder import Findings
 from audit.lock import locked
 from audit.measure import parts_of
 from audit.parts import part_path
 from audit.readers import Group
-from audit.scan import ScanResult, scan
+from audit.scan_run import ScanResult, scan
 from detectors.documents import Documents
 from detectors.errors import ConfigError, FoxingError, InputError, OutputError, SignalError
 from detectors.protocols import Device, Measure
@@ -445,7 +445,7 @@ import os, random, shutil, signal, sys, time
 from pathlib import Path
 from audit import measure
 from audit.config import Config, ScanConfig
-from audit.scan import scan
+from audit.scan_run import scan
 
 measure.PART_BYTES = 200_000
 source, calm, killed, kills, seed = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
