@@ -17,12 +17,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
@@ -150,6 +151,26 @@ class Process:
         """Begin what workers are made from, in the background: the caller has something else to do first."""
         _context()
 
+    @contextmanager
+    def beside(self, task: Callable[[T], object], items: Iterable[T]) -> Iterator[None]:
+        """Run a task over items in all workers but one while the block runs; what is not begun by its end is not done.
+
+        For work that the block would do itself in the end: nothing is returned, and errors are not looked at.
+        """
+        if self.workers < 2:
+            yield
+            return
+        pool, others = _pool(self.workers - 1), set(multiprocessing.active_children())
+        try:
+            for item in items:
+                pool.submit(task, item)
+            yield
+        except (KeyboardInterrupt, GeneratorExit):
+            _terminate(pool, others)
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
     def reach(self, folder: Path, inputs: Iterable[str]) -> None:
         """Nothing to make sure of: workers see what this process sees."""
 
@@ -197,8 +218,7 @@ class Process:
                     else:
                         yield Outcome(item, outcome.value, outcome.error)
         except (KeyboardInterrupt, GeneratorExit):
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
+            _terminate(pool, others)
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -206,6 +226,19 @@ class Process:
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
+
+
+def _terminate(pool: ProcessPoolExecutor, others: Container[BaseProcess]) -> None:
+    """End the workers of this process that are not among the others.
+
+    One that dies while it writes leaves a part of a message, whose end the pool waits for as long as the pipe can be
+    written to. Nobody shall: this process never does.
+    """
+    for process in multiprocessing.active_children():
+        if process not in others:
+            process.terminate()
+    with suppress(AttributeError, OSError):  # not part of Python's promises
+        pool._result_queue._writer.close()  # type: ignore[attr-defined]
 
 
 def _submitted(pool: ProcessPoolExecutor, guarded: _Guarded[T, R], item: T) -> Future[Outcome[T, R]]:

@@ -18,6 +18,7 @@ from audit.parts import any_part, part_path, read_identity
 from audit.readers import ShardError
 from audit.signals import named_model
 from audit.storage import is_remote, stat
+from audit.warm import warm_by_several
 from detectors.errors import FoxingError, InputError
 from detectors.protocols import Device, Signal
 from detectors.sketches import Sketches
@@ -199,7 +200,7 @@ class Scanning:
             if isinstance(self.executor, Process):
                 # Workers then find every kernel in the cache, and what they are forked from starts meanwhile.
                 self.executor.start()
-                task.prepare()
+                warm_by_several(self.executor, self.signals, task.device, self.sketches)
             yield from self.executor.map(task, waiting)
 
     def record(self, shard: Shard, digest: str, units: Sequence[Unit], receipts: Sequence[Receipt]) -> ShardRecord:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 from audit.evaluate import measure_blocks
+from audit.execute import Process
+from audit.signals import named_model
+from detectors.compiling import also_told
 from detectors.documents import Documents
 from detectors.protocols import Device, Signal
 from detectors.sketches import Sketches
 
-__all__ = ["warm"]
+__all__ = ["warm", "warm_by_several"]
 
 _SENTENCES = (
     "The ferry to the island leaves at half past nine, when the tide allows it; later ones don't run in winter. ",
@@ -35,3 +39,35 @@ def warm(signals: Sequence[Signal], device: Device, sketches: Sketches | None = 
         state = replace(sketches, by=None).start()
         state.update(documents)
         state.table()
+
+
+@dataclass(frozen=True)
+class _Warm:
+    """What one worker compiles: the kernels of one signal, or those of sketches."""
+
+    device: Device
+
+    def __call__(self, item: Signal | Sketches) -> None:
+        if isinstance(item, Sketches):
+            warm((), self.device, item)
+        else:
+            warm((item,), self.device)
+
+
+def warm_by_several(
+    executor: Process, signals: Sequence[Signal], device: Device, sketches: Sketches | None = None
+) -> None:
+    """As `warm`. Where kernels must be compiled, workers begin at the last signal and this process at the first.
+
+    A kernel that several need is compiled by one of them, and the others wait for it (`detectors.kernel_cache`).
+    Signals with a model are left to this process: loading one takes longer than its kernels.
+    """
+    shared: list[Signal | Sketches] = [signal for signal in reversed(signals) if not named_model(signal)]
+    with ExitStack() as stack:
+
+        def share(kept: bool) -> None:
+            if kept:
+                stack.enter_context(executor.beside(_Warm(device), [*([sketches] if sketches else []), *shared]))
+
+        with also_told(share):
+            warm(signals, device, sketches)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["compiling_told", "tell_compiling"]
+__all__ = ["also_told", "compiling_told", "tell_compiling"]
 
 _LISTENER: ContextVar[Callable[[bool], None] | None] = ContextVar("foxing_compiling", default=None)
 
@@ -24,6 +24,25 @@ def compiling_told(tell: Callable[[bool], None]) -> Iterator[None]:
         yield
     finally:
         _LISTENER.reset(token)
+
+
+@contextmanager
+def also_told(tell: Callable[[bool], None]) -> Iterator[None]:
+    """As `compiling_told`, and whoever is told without this block is told too, once."""
+    outer = _LISTENER.get()
+    told = False
+
+    def both(kept: bool) -> None:
+        nonlocal told
+        told = True
+        if outer is not None:
+            outer(kept)
+        tell(kept)
+
+    with compiling_told(both):
+        yield
+    if told and outer is not None:
+        _LISTENER.set(None)
 
 
 def tell_compiling(kept: bool) -> None:

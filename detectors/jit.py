@@ -23,6 +23,7 @@ from numba.core import event, types
 from numba.extending import intrinsic
 
 from detectors.compiling import tell_compiling
+from detectors.kernel_cache import SharedCache
 
 __all__ = ["bare", "compiled", "inlined", "load8", "read_only", "trailing_zeros"]
 
@@ -54,10 +55,8 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
 def _cached(kernel: Callable[P, R]) -> Callable[P, R]:
     """Keep the compiled code on disk where some folder can be written; a kernel works without."""
     with suppress(RuntimeError):  # "no locator available": all that numba says of folders that cannot be written
-        kernel.enable_caching()  # type: ignore[attr-defined]
         # numba looks at the kernel's own file alone, and an update may change nothing but a helper in another.
-        index = kernel._cache._cache_file  # type: ignore[attr-defined]
-        index._source_stamp = _stamp(index._source_stamp, kernel.py_func)  # type: ignore[attr-defined]
+        kernel._cache = SharedCache(kernel.py_func, _stamp)  # type: ignore[attr-defined]
     return kernel
 
 

@@ -277,3 +277,26 @@ def test_an_address_of_a_cluster_is_for_ray(tmp_path: Path, foxing: Callable[...
     assert answer.code == 2 and "Add that" in answer.err
     with pytest.raises(ConfigError, match="executor = 'rya' is none of local, ray"):
         ScanConfig(executor="rya")
+
+
+STOPPED = """
+import time
+from audit.execute import Process
+
+def much(size):
+    return bytes(size)
+
+if __name__ == "__main__":
+    for delay in range(12):
+        outcomes = Process(2).map(much, iter([1, *[40_000_000] * 9]))
+        next(outcomes)
+        time.sleep(delay / 100)  # by then a worker is somewhere within its answer
+        outcomes.close()
+"""
+
+
+def test_workers_that_are_ended_while_they_answer_hold_nothing_up(tmp_path: Path) -> None:
+    """A worker that dies with half of its answer in the pipe: the pool must not wait for the other half."""
+    (tmp_path / "stopped.py").write_text(STOPPED)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, tmp_path / "stopped.py"], env=environment, check=True, timeout=60)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import itertools
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from detectors.compiling import compiling_told, tell_compiling
+from detectors.compiling import also_told, compiling_told, tell_compiling
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CALLER = """
@@ -46,6 +48,65 @@ def folder(tmp_path: Path) -> Path:
 def test_only_a_kernel_that_is_not_cached_is_announced_and_once(folder: Path) -> None:
     assert call(folder) == "42 [True]"
     assert call(folder) == "42 []"
+
+
+def start(folder: Path, script: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": f"{folder}:{REPOSITORY}", "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def ended(process: subprocess.Popen[str]) -> int:
+    process.communicate()
+    return process.returncode
+
+
+def test_processes_that_start_at_once_share_one_compilation(folder: Path) -> None:
+    counted = (
+        "from numba.core import event\nbegun = []\n"
+        "class Listener(event.Listener):\n"
+        "    def on_start(self, e): begun.append(e.data['dispatcher'].py_func.__name__)\n"
+        "    def on_end(self, e): pass\n"
+        "from kernels import twice\n"
+        "event.register('numba:compile', Listener())\n"
+        "assert twice(21) == 42\nprint(*begun)\n"
+    )
+    running = [start(folder, counted) for _ in range(4)]
+    compiled = [process.communicate()[0].split() for process in running]
+    assert all(process.returncode == 0 for process in running)
+    assert sorted(itertools.chain(*compiled)) == ["add", "twice"]
+
+
+def test_each_signature_has_a_file_of_its_own_whoever_compiles_at_the_same_time(folder: Path) -> None:
+    """Types of different sizes: code of another one would answer with something else."""
+    types = ("int64", "float64", "complex128", "uint8", "float32")
+    script = "import numpy as np, sys\nfrom kernels import twice\nx = np.{}(3)\nassert twice(x) == 6, twice(x)\n"
+    running = [start(folder, script.format(kind)) for kind in types]
+    assert [ended(process) for process in running] == [0] * 5
+    assert len(list((folder / "__pycache__").glob("kernels.twice*.nbc"))) == 5
+    assert all(ended(start(folder, script.format(kind))) == 0 for kind in types)
+
+
+def test_a_process_that_dies_while_it_compiles_keeps_nobody_waiting(folder: Path) -> None:
+    held = (
+        "import os, signal\nfrom numba.core import event\n"
+        "class Listener(event.Listener):\n"
+        "    def on_start(self, e): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    def on_end(self, e): pass\n"
+        "event.register('numba:compile', Listener())\n"
+        "from kernels import twice\ntwice(21)\n"
+    )
+    assert ended(start(folder, held)) == -signal.SIGKILL
+    assert call(folder) == "42 [True]"
+
+
+def test_code_of_a_source_that_is_gone_is_removed(folder: Path) -> None:
+    assert call(folder) == "42 [True]"
+    before = set((folder / "__pycache__").glob("*.nbc"))
+    helper = folder / "helper.py"
+    helper.write_text(helper.read_text().replace("x + y", "x + y + 1"))
+    assert call(folder) == "43 [True]"
+    after = set((folder / "__pycache__").glob("*.nbc"))
+    assert len(after) == len(before) == 2 and not after & before
 
 
 @pytest.mark.parametrize(
@@ -89,3 +150,21 @@ def test_the_inner_listener_hears_and_the_outer_one_is_back_afterwards() -> None
             tell_compiling(True)
         tell_compiling(False)
     assert (outer, inner) == ([False], [True])
+
+
+def test_a_second_listener_hears_beside_the_first_and_neither_hears_twice() -> None:
+    outer: list[bool] = []
+    inner: list[bool] = []
+    with compiling_told(outer.append):
+        with also_told(inner.append):
+            tell_compiling(True)
+            tell_compiling(True)
+        tell_compiling(True)
+    with also_told(inner.append):
+        tell_compiling(False)
+    assert (outer, inner) == ([True], [True, False])
+    with compiling_told(outer.append):
+        with also_told(inner.append):
+            pass
+        tell_compiling(False)
+    assert (outer, inner) == ([True, False], [True, False])
