@@ -51,6 +51,11 @@ class Older:
     signature: str
     rules: Mapping[str, Known]
 
+    @property
+    def ceilings(self) -> dict[str, float]:
+        """Of rules over rows that were over budget, up to where their share may be by chance: above it, it is worse."""
+        return {name: known.share[1].high for name, known in self.rules.items() if known.was_over and known.share}
+
 
 def read_baseline(path: Path) -> Older:
     """Read what `foxing check --format json` wrote.

@@ -43,6 +43,7 @@ class Rate:
         n, hits: documents judged; of them hit.
         share, interval: what the budget was compared with, and its 95 % interval; None without an estimate.
         sources: `n` and `hits` by source.
+        names: of these sources; empty where they are not known.
     """
 
     rule: str
@@ -54,6 +55,7 @@ class Rate:
     share: float | None
     interval: tuple[float, float] | None
     sources: tuple[tuple[int, int], ...]
+    names: tuple[str, ...] = ()
 
     @property
     def is_corrected(self) -> bool:
@@ -173,7 +175,7 @@ class Ledger:
             OutputError: the file cannot be written, or is not a ledger.
         """
         when = (at or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds")
-        with self._open() as connection:
+        with self._written() as connection:
             row = (when, corpus, measured_by(entry.signature), entry.signature, entry.rows, entry.shards, entry.failed)
             found = connection.execute(
                 "INSERT INTO audits VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
@@ -200,7 +202,7 @@ class Ledger:
         """
         if number not in {audit.number for audit in self.audits()}:
             raise InputError(f"{self.path}: has no audit {number}. foxing ledger {self.path} lists them.")
-        with self._open() as connection:
+        with self._written() as connection:
             now = datetime.now(UTC).isoformat(timespec="seconds")
             connection.execute("INSERT INTO accepted VALUES (?, ?)", (number, now))
 
@@ -213,18 +215,22 @@ class Ledger:
         """
         if not self.path.is_file():
             raise InputError(f"{self.path}: is no ledger yet. Begin one with: foxing ledger {self.path} --add AUDIT")
-        with self._open() as connection:
+        with self._open("BEGIN") as connection:
+            if not self._is_begun(connection):
+                return ()
             accepted = dict(connection.execute("SELECT audit, max(rowid) FROM accepted GROUP BY audit"))
             rates: dict[int, dict[str, Rate]] = {}
             counts: dict[tuple[int, str], list[tuple[int, int]]] = {}
-            for number, rule, n, hits in connection.execute("SELECT audit, rule, n, hits FROM sources ORDER BY rowid"):
+            names: dict[tuple[int, str], list[str]] = {}
+            for number, rule, source, n, hits in connection.execute("SELECT * FROM sources ORDER BY rowid"):
                 counts.setdefault((number, rule), []).append((n, hits))
+                names.setdefault((number, rule), []).append(source)
             for number, rule, name, budget, verdict, n, hits, share, low, high in connection.execute(
                 "SELECT * FROM rates ORDER BY rowid"
             ):
                 interval = None if low is None else (low, high)
-                sources = tuple(counts.get((number, rule), ()))
-                rate = Rate(rule, name, budget, verdict, n, hits, share, interval, sources)
+                sources, named = tuple(counts.get((number, rule), ())), tuple(names.get((number, rule), ()))
+                rate = Rate(rule, name, budget, verdict, n, hits, share, interval, sources, named)
                 rates.setdefault(number, {})[rule] = rate
             found = connection.execute(
                 "SELECT id, at, corpus, measured, signature, rows, shards, failed FROM audits ORDER BY id"
@@ -247,31 +253,47 @@ class Ledger:
         )
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection in one transaction, which others wait for."""
+    def _written(self) -> Iterator[sqlite3.Connection]:
+        """A connection in one transaction, which others that write wait for; a new file is made a ledger."""
+        with self._open("BEGIN IMMEDIATE") as connection:
+            if not self._is_begun(connection):
+                for statement in _statements():
+                    connection.execute(statement)
+            yield connection
+
+    @contextmanager
+    def _open(self, begin: str) -> Iterator[sqlite3.Connection]:
         try:
             connection = sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
         except sqlite3.Error as error:
             raise OutputError(f"{self.path}: cannot be opened ({error}). Check its folder and rights.") from error
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            self._prepare(connection)
+            connection.execute(begin)
             yield connection
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            raise OutputError(f"{self.path}: is no ledger that can be used ({error}). Name another file.") from error
+            raise OutputError(f"{self.path}: {_trouble(error)}") from error
         finally:
             connection.close()
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
+    def _is_begun(self, connection: sqlite3.Connection) -> bool:
+        """Whether it holds a ledger; False where it holds nothing yet."""
         kind = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if (kind, version) == (_APPLICATION, _VERSION):
-            return
+            return True
         if kind or version or connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise OutputError(f"{self.path}: is no ledger of version {_VERSION}. Name another file.")
-        for statement in _statements():
-            connection.execute(statement)
+        return False
+
+
+def _trouble(error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return f"another process has held it for {_WAIT_S:.0f} s ({error}). Run this again when that is done."
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return f"cannot be read or written ({error}). Check the rights to it and its folder, and the free space."
+    return f"is no ledger that can be used ({error}). Restore it from a copy, or name another file."
 
 
 def _statements() -> Sequence[str]:

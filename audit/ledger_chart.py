@@ -16,7 +16,7 @@ from audit.ledger_drift import Series
 __all__ = ["chart"]
 
 _WIDTH, _PANEL, _LEFT, _RIGHT, _TOP = 760, 150, 70, 20, 52
-_PLOT = 86
+_PLOT, _APART = 86, 22
 _STYLE = """
 svg { font: 12px system-ui, sans-serif; background: #fff; color: #1b1b1b; }
 text { fill: currentColor; } .muted { opacity: .7; } .axis { stroke: currentColor; opacity: .25; }
@@ -59,7 +59,12 @@ def chart(series: Series, rules: Sequence[str] = ()) -> str:
             f'<desc id="description">Counted shares in the newest audit: {_escaped(said or "none")}.</desc>',
             f"<style>{_STYLE}</style>",
             _text(_LEFT, 18, title),
-            _text(_LEFT, 34, "counted shares with 95 % intervals; dashed: budget; large dots: drifted", muted=True),
+            _text(
+                _LEFT,
+                34,
+                "counted shares; 95 % intervals and budget (dashed) where nothing is corrected; large dots: drifted",
+                muted=True,
+            ),
             *panels,
             "</svg>",
         ]
@@ -67,15 +72,17 @@ def chart(series: Series, rules: Sequence[str] = ()) -> str:
 
 
 def _panel(series: Series, rule: str, *, top: int, drifted: set[tuple[int, str]]) -> str:
-    audits = [audit for audit in series.audits if rule in audit.rates]
+    newest = series.audits[-1]
+    # A clock may have been set back between two audits; what is drawn follows the time that each was given.
+    audits = sorted((audit for audit in series.audits if rule in audit.rates), key=lambda audit: audit.at)
     rates = [audit.rates[rule] for audit in audits]
     values = [rate.hits / rate.n for rate in rates]
     # The interval and the budget of a corrected share are not about what was flagged, which is what the line shows.
     bands = [None if rate.is_corrected else rate.interval for rate in rates]
-    limit = None if rates[-1].is_corrected else rates[-1].budget
+    last_rate = newest.rates[rule]
+    limit = None if last_rate.is_corrected else last_rate.budget
     highest = max([*values, *(band[1] for band in bands if band), limit or 0.0, 1e-6]) * 1.1
-    # A clock may have been set back between two audits.
-    first, last = min(audit.at.timestamp() for audit in audits), max(audit.at.timestamp() for audit in audits)
+    first, last = audits[0].at.timestamp(), audits[-1].at.timestamp()
 
     def x(audit: Audit) -> float:
         part = (audit.at.timestamp() - first) / (last - first) if last > first else 0.5
@@ -91,17 +98,20 @@ def _panel(series: Series, rule: str, *, top: int, drifted: set[tuple[int, str]]
     ]
     edge = [(x(audit), y(band[1])) for audit, band in zip(audits, bands, strict=True) if band]
     edge += [(x(audit), y(band[0])) for audit, band in reversed(list(zip(audits, bands, strict=True))) if band]
-    now = " flagged" if rates[-1].is_corrected else ""
-    now += ", drifted" if (audits[-1].number, rule) in drifted else ""
+    now = percent(last_rate.hits / last_rate.n) + (" flagged" if last_rate.is_corrected else "")
+    now += ", drifted" if (newest.number, rule) in drifted else ""
+    top_share = max(values)
+    is_free = top_share > 0 and all(abs(y(top_share) - y(other)) >= _APART for other in (0.0, limit or 0.0))
     return "\n".join(
         [
-            _text(_LEFT, top + 14, f"{rule} {plain(rates[-1].name)}: {percent(values[-1])}{now}"),
+            _text(_LEFT, top + 14, f"{rule} {plain(last_rate.name)}: {now}"),
             f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(0):.1f}" y2="{y(0):.1f}"/>',
             *([] if limit is None else _budget(y(limit), percent(limit), lowest=y(0))),
             f'<polygon class="band" points="{_points(edge)}"/>' if edge else "",
             f'<polyline class="line" points="{_points(points)}"/>',
             *marks,
             _text(_LEFT - 6, y(0), "0 %", end=True),
+            *([_text(_LEFT - 6, y(top_share) + 4, percent(top_share), end=True)] if is_free else []),
             _text(_LEFT, y(0) + 16, _day(audits[0]), muted=True),
             _text(_WIDTH - _RIGHT, y(0) + 16, _day(audits[-1]), end=True, muted=True),
         ]

@@ -8,7 +8,8 @@ the looks have in common, as corpora that grow do), and rules share it evenly.
 Counted shares are compared, by the interval of a difference (MOVER, Zou and Donner 2008, Stat. Med. 27:1693) from exact
 bounds (Clopper and Pearson 1934). Documents of one source resemble each other, so counts are divided by their design
 effect: how much more the shares of sources vary than those of as many independent documents would (Rao and Scott 1992,
-Biometrics 48:577), widened for few sources as Student's t is.
+Biometrics 48:577), widened for few sources as Student's t is. Where both audits have the same sources, it is their
+changes that are held against each other, for what a source always has more of than others is no change.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from audit.intervals import Interval
 from audit.ledger import Audit, Rate
 from detectors.errors import ConfigError
 
-__all__ = ["Change", "Look", "Series", "design_effect", "series_of", "spent"]
+__all__ = ["Change", "Look", "Series", "change_effect", "design_effect", "series_of", "spent"]
 
 _MANY, _STEPS = 60, 60
 
@@ -59,12 +60,14 @@ class Look:
         number: of the look since the baseline, from 1; that of the look before where nothing had changed since.
         error: chance that this look is wrong about any rule.
         changes: one a rule that both judged.
+        apart: rules that only one of both judged, of which nothing can be said.
     """
 
     audit: Audit
     number: int
     error: float
     changes: tuple[Change, ...]
+    apart: tuple[str, ...]
 
     @property
     def drifted(self) -> tuple[Change, ...]:
@@ -133,17 +136,18 @@ def series_of(
 
 
 def _look(baseline: Audit, audit: Audit, number: int, rules: Sequence[str], *, error: float, min_change: float) -> Look:
-    shared = [rule for rule in audit.rates if rule in baseline.rates and rule.startswith(tuple(rules) or "")]
+    chosen = [rule for rule in {**audit.rates, **baseline.rates} if rule.startswith(tuple(rules) or "")]
+    shared = [rule for rule in chosen if rule in audit.rates and rule in baseline.rates]
     allowed = spent(error, number)
     changes = [
         _change(baseline.rates[rule], audit.rates[rule], error=allowed / len(shared), min_change=min_change)
         for rule in shared
     ]
-    return Look(audit, number, allowed, tuple(changes))
+    return Look(audit, number, allowed, tuple(changes), tuple(rule for rule in chosen if rule not in shared))
 
 
 def _change(before: Rate, after: Rate, *, error: float, min_change: float) -> Change:
-    effect = design_effect((before.sources, after.sources), error=error)
+    effect = _effect(before, after, error)
     p, q = before.hits / before.n, after.hits / after.n
     i, j = _bounds((before, after), effect, error)
     low = q - p - sqrt((q - j.low) ** 2 + (i.high - p) ** 2)
@@ -162,6 +166,34 @@ def _bounds(rates: Sequence[Rate], effect: float, error: float) -> list[Interval
     misses = [size - hit for size, hit in zip(n, hits, strict=True)]
     found = upper_bound([*hits, *misses], [*n, *n], 1 - error / 2).tolist()
     return [Interval(1 - low, high) for high, low in zip(found[: len(n)], found[len(n) :], strict=True)]
+
+
+def _effect(before: Rate, after: Rate, error: float) -> float:
+    """Of a change: from how sources differ or, where both audits have the same ones, from how their changes differ."""
+    first, second = (dict(zip(rate.names, rate.sources, strict=True)) if rate.names else {} for rate in (before, after))
+    if len(first) > 1 and first.keys() == second.keys():
+        return change_effect([(first[name], second[name]) for name in first], error=error)
+    return design_effect((before.sources, after.sources), error=error)
+
+
+def change_effect(pairs: Sequence[tuple[tuple[int, int], tuple[int, int]]], *, error: float) -> float:
+    """How many documents tell as much of a change as one independent document does, by sources in both audits.
+
+    What a source always has more of than others cancels out of a change; what is left is how differently they changed.
+
+    Args:
+        pairs: documents and hits of each source, before and after; of two sources at least.
+        error: of the interval that it is for, for Student's t.
+    """
+    n, hits = sum(x for (x, _), _ in pairs), sum(i for (_, i), _ in pairs)
+    m, later = sum(y for _, (y, _) in pairs), sum(j for _, (_, j) in pairs)
+    p, q = hits / n, later / m
+    expected = p * (1 - p) / n + q * (1 - q) / m
+    if not expected:
+        return 1.0
+    spread = sum(((j - q * y) / m - (i - p * x) / n) ** 2 for (x, i), (y, j) in pairs)
+    size = len(pairs)
+    return max(1.0, spread * size / (size - 1) / expected * _student(error, size - 1) ** 2)
 
 
 def design_effect(audits: Sequence[Sequence[tuple[int, int]]], *, error: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import floor, log10
 
 from audit.formats import aligned, count
 from audit.ledger import Audit
@@ -22,6 +23,8 @@ def described(series: Series) -> list[str]:
     lines = [f"{newest.corpus}: {audits}, the newest number {newest.number} of {_when(newest)}"]
     if series.left_out:
         lines.append(f"left out: {count(series.left_out, 'audit')}, measured or judged otherwise")
+    if newest.failed:
+        lines.append(f"not in it: {count(newest.failed, 'file')} that could not be read")
     if not looks:
         return [*lines, f"audit {newest.number} is the baseline: there is nothing to compare yet", *_rates(series)]
     look = looks[-1]
@@ -36,9 +39,11 @@ def described(series: Series) -> list[str]:
         for change in look.changes
         if newest.rates[change.rule].is_corrected
     ]
-    level = 100 * (1 - look.error / max(1, len(look.changes)))
+    if look.apart:
+        lines.append(f"judged in one of both audits only, so not compared: {', '.join(look.apart)}")
+    level = _level(look.error / max(1, len(look.changes)))
     lines.append(
-        f"look {look.number} since the baseline; intervals at {level:.4g} %, so that "
+        f"look {look.number} since the baseline; intervals at {level} %, so that "
         f"all looks and rules together raise a false alarm with a chance of at most {100 * series.error:.3g} %"
     )
     earlier = [str(one.audit.number) for one in looks[:-1] if one.drifted]
@@ -47,6 +52,11 @@ def described(series: Series) -> list[str]:
     if series.drifted:
         lines.append(f"if this is meant, compare with it from now on: --accept {newest.number}")
     return [*lines, f"signature {newest.signature}"]
+
+
+def _level(error: float) -> str:
+    """A level in percent with as many digits as tell it from 100."""
+    return f"{100 * (1 - error):.{max(1, 1 - floor(log10(100 * error)))}f}"
 
 
 def _table(series: Series, changes: Sequence[Change]) -> list[str]:
@@ -91,6 +101,7 @@ def document(series: Series) -> dict[str, object]:
         "newest": _audit(series.audits[-1]),
         "left_out": series.left_out,
         "changes": [] if look is None else [_change(change) for change in look.changes],
+        "not_compared": [] if look is None else list(look.apart),
         "audits": [
             {
                 **_audit(audit),

@@ -292,10 +292,13 @@ def refuse_other(wanted: PartIdentity, found: PartIdentity, directory: Path, key
     """
     if found == wanted:
         return
-    what = "; ".join(wanted.differences(found)) or "another cut into parts"
+    differences = wanted.differences(found)
+    what = "; ".join(differences) or "another cut into parts"
+    is_changed = found.digest != wanted.digest and len(differences) == 1
+    update = "Measure what has changed with --update, scan" if is_changed else "Scan"
     raise ConfigError(
         f"{directory}: findings of {wanted.signal} on {key} differ from this scan ({what}). "
-        "Scan into another folder, or start over with --fresh."
+        f"{update} into another folder, or start over with --fresh."
     )
 
 

@@ -29,6 +29,7 @@ __all__ = ["ShareSequence"]
 
 _CAPS = (0.5, 0.95)
 _TINY = 1e-12
+_ROUNDING = 1e-6
 
 
 class ShareSequence:
@@ -74,7 +75,6 @@ class ShareSequence:
         for side, sign in enumerate((1.0, -1.0)):
             # The least that a bet may meet: a unit without hits for "more than m", a unit all hit for "less than m".
             floor = grid + expected if side == 0 else 1.0 - grid - expected
-            self._refuted[side] |= floor < -_TINY
             edge = sign * (mean - expected)
             bet = np.maximum(0.0, edge) / np.maximum(variance + edge * edge, _TINY)
             for place, cap in enumerate(_CAPS):
@@ -87,6 +87,9 @@ class ShareSequence:
         top = self._capital.max(axis=1)
         mixed = top + np.log(np.exp(self._capital - top[:, None]).mean(axis=1))
         self._refuted |= mixed >= self._needed
+        # What no row that is left could bring about: fewer hits than were seen, or fewer misses.
+        most = grid * (self._judged + self._left)
+        self._refuted |= np.stack([self._hits - most, most - self._hits - self._left]) > _ROUNDING
         self._grown = mixed[:, self._at]
 
     def _forecast(self) -> tuple[Floats, Floats]:
@@ -112,7 +115,7 @@ class ShareSequence:
     def is_above(self) -> bool:
         """Whether the share is shown to be above the budget: that share, and every one below it, is ruled out."""
         if self._left <= 0:
-            return self._judged > 0 and self._hits > self._budget * self._judged
+            return self._judged > 0 and self._hits / self._judged > self._budget
         return bool(self._refuted[0, : self._at + 1].all())
 
     @property

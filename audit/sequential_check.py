@@ -12,7 +12,7 @@ whole scan also looks at the distribution of scores, and may come to another est
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,7 @@ __all__ = ["Judge", "Limits", "meeting_share"]
 
 _STEPS = 40
 _LEAST_UNITS = 50
+_NOTHING = "no document that was drawn could be measured for it"
 
 
 @dataclass(frozen=True)
@@ -93,16 +94,18 @@ class _Ruled:
     """One rule as the sample goes on."""
 
     def __init__(
-        self, rule: Rule, rows: int, error: float, limits: Limits, rates: ErrorRates | None, seed: int
+        self, rule: Rule, rows: int, error: float, limits: Limits, rates: ErrorRates | None, seed: int, ceiling: float
     ) -> None:
         self.rule = rule
+        self.ceiling = ceiling if ceiling > rule.budget else None
         self.rates = rates
         self.rows = rows
         self.seed = seed
         self.strict = limits.strict
         # A detector that does not tell the classes apart proves nothing, whatever it flags.
         self.is_blind = rates is not None and self.corrected(0.0).interval is None
-        target = rule.budget if rates is None or self.is_blind else meeting_share(rule.budget, self._end)
+        budget = self.ceiling or rule.budget
+        target = budget if rates is None or self.is_blind else meeting_share(budget, self._end)
         self.target = -1.0 if target is None else target
         self.error = error
         self.sequence = ShareSequence(rows, budget=max(self.target, 0.0), error=error)
@@ -127,7 +130,8 @@ class _Ruled:
         if self.target < 0 or self.sequence.is_above:
             return Verdict.OVER
         if self.target >= 1 or self.sequence.is_within:
-            return Verdict.WITHIN
+            is_over = self.ceiling is not None and (self.rates or self.sequence.interval.high > self.rule.budget)
+            return Verdict.KNOWN if is_over else Verdict.WITHIN
         return Verdict.UNDECIDED
 
     def add(self, measured: Measured, hit: pl.Series) -> None:
@@ -148,6 +152,7 @@ class Judge:
         population: Population,
         limits: Limits,
         tables: Calibration | None,
+        ceilings: Mapping[str, float],
     ) -> None:
         """Nothing drawn yet.
 
@@ -157,7 +162,9 @@ class Judge:
             population: what is drawn from.
             limits: how long.
             tables: what is known of the detector; None takes the bundled tables.
+            ceilings: of rules that a baseline had over budget, the share above which they are worse now.
         """
+        self._ceilings = ceilings
         self._findings = findings
         self._rules = rules
         self._population = population
@@ -175,7 +182,9 @@ class Judge:
         for rule in chosen:
             rate = flagging_rate(rule)
             rates = error_rates(self._tables or reference(), rate) if rate else None
-            self._ruled[rule.id] = _Ruled(rule, self._population.rows, error, self._limits, rates, self._findings.seed)
+            ceiling = self._ceilings.get(rule.id, 0.0)
+            seed = self._findings.seed
+            self._ruled[rule.id] = _Ruled(rule, self._population.rows, error, self._limits, rates, seed, ceiling)
 
     def add(self, measured: Measured) -> str | None:
         """Take in the next unit; why to stop, None to go on."""
@@ -204,7 +213,7 @@ class Judge:
             return "every rule is decided"
         left = (self._limits.max_rows - self._rows) / max(1, self._rows / self._units)
         if left <= 0:
-            return f"{self._rows:,} rows were measured, the most allowed"
+            return f"{self._rows:,} rows were measured, and no more than {self._limits.max_rows:,} are allowed"
         if seen and all(rule.sequence.units_to_go > left for rule in waiting):
             return f"what is left would not be decided within {self._limits.max_rows:,} rows"
         return None
@@ -244,7 +253,9 @@ class Judge:
         if found is None:
             return self._not_judged(rule)
         known = known_flags(self._findings, rule)
-        verdict = Verdict.NO_ESTIMATE if known.is_missing or not found.n else found.verdict
+        verdict = Verdict.NO_ESTIMATE if known.is_missing else found.verdict
+        if not found.n and not known.is_missing:
+            verdict = Verdict.OVER if self._limits.strict and found.rates is not None else Verdict.NO_ESTIMATE
         interval = found.sequence.interval
         counted = found.hits / found.n if found.n else None
         share, reason = counted, known.reason
@@ -253,6 +264,9 @@ class Judge:
             low, high = (found.corrected(end).interval for end in (interval.low, interval.high))
             share, reason = fixed.share, fixed.reason or _flags(found)
             interval = Interval(low.low, high.high) if low and high else Interval(0.0, 1.0)
+        if verdict is Verdict.KNOWN:
+            not_worse = f"over budget in the baseline, and not above its {100 * (found.ceiling or 0):.2f} %"
+            reason = f"{reason}; {not_worse}" if reason else not_worse
         if verdict is Verdict.UNDECIDED:
             left = self._population.rows - self._rows
             more = min(float(left), found.sequence.units_to_go * self._rows / self._units)
@@ -269,7 +283,7 @@ class Judge:
             interval=None if share is None else interval,
             corrected=found.rates is not None and share is not None,
             by_words=None,
-            reason=(None if found.n else uncalibrated(self._tiers, self._tables)) or reason,
+            reason=reason if found.n else uncalibrated(self._tiers, self._tables) or reason or _NOTHING,
             sources=tuple(self._sources(rule.id)),
             worst=found.worst.cases({shard.key: shard.uri for shard in self._findings.shards}),
         )
@@ -294,7 +308,8 @@ class Judge:
 
 def _flags(found: _Ruled) -> str | None:
     if 0 <= found.target < 1:
-        return f"judged by flags: over budget where more than {100 * found.target:.2f} % of rows are flagged"
+        over = "worse than in the baseline" if found.ceiling else "over budget"
+        return f"judged by flags: {over} where more than {100 * found.target:.2f} % of rows are flagged"
     end = "upper" if found.strict else "lower"
     never = "is over budget even if nothing is flagged" if found.target < 0 else "cannot pass the budget by flags alone"
     return f"judged by flags: the {end} end of its corrected share {never}"

@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 from audit.evaluate import measure_blocks
 from audit.findings_folder import COLUMN_PREFIX, is_binary
 from audit.sequential_units import Unit, read
-from audit.warm import warm
 from detectors.documents import Documents
 from detectors.protocols import Device, Signal
 
@@ -50,10 +49,6 @@ class MeasureUnits:
     domain: str | None
     time: str | None
     reference: Path | None
-
-    def prepare(self) -> None:
-        """Compile kernels once on a machine, before several workers start there."""
-        warm(self.signals, self.device)
 
     def __call__(self, units: Sequence[Unit]) -> tuple[Measured, ...]:
         """Units of one file, in file order.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,9 +20,10 @@ from audit.readers import ShardError
 from audit.rules import Rule, choose
 from audit.sequential_check import Judge, Limits
 from audit.sequential_measure import Measured, MeasureUnits
-from audit.sequential_units import Cut, Population, Unit, cut, first_names, is_passed_over
+from audit.sequential_units import Cut, Population, Unit, cut, first_names, one_pass
 from audit.signals import build_signals, pinned, with_known
 from audit.signature import config_hash, signal_config
+from audit.warm import warm_by_several
 from detectors.errors import ConfigError, FoxingError, InputError
 from detectors.protocols import Device, Signal
 
@@ -49,6 +50,7 @@ def check_sample(
     rules: Sequence[Rule],
     *,
     limits: Limits,
+    ceilings: Mapping[str, float] | None = None,
     on_progress: Callable[[Drawn], None] | None = None,
 ) -> Assessment:
     """Judge files by a sample of their rows.
@@ -58,6 +60,7 @@ def check_sample(
         config: settings; those of `check` choose rules and budgets.
         rules: all rules there are.
         limits: how long to draw.
+        ceilings: of rules that a baseline had over budget, the share above which they are worse now.
         on_progress: called after each unit.
 
     Returns:
@@ -82,13 +85,15 @@ def check_sample(
     if not population.rows:
         raise InputError(opened.nothing(corpus))
     tables = tables_for(config.reference) if config.reference else None
-    judge = Judge(findings, chosen, population, limits, tables)
+    judge = Judge(findings, chosen, population, limits, tables, ceilings or {})
     scan = config.scan
     task = MeasureUnits(signals, Device(scan.device), scan.by, scan.domain_column, scan.time_column, config.reference)
     drawing = _Drawing(task, population, judge, limits, on_progress or (lambda drawn: None))
     ended = drawing.run(scan.workers, scan.seed)
     assessment = judge.assessment(ended)
     assessment = dataclasses.replace(assessment, failed=(*assessment.failed, *drawing.failed))
+    if not assessment.total.rows:
+        raise InputError(_first_of(assessment.failed))
     _refuse_unjudged(assessment, config)
     return assessment
 
@@ -110,6 +115,11 @@ def _refuse_unjudged(assessment: Assessment, config: Config) -> None:
     for result in assessment.results:
         if result.rule.id in config.check.select and result.verdict is Verdict.NOT_APPLICABLE:
             raise ConfigError(f"rule {result.rule.id}: {result.reason}. Leave out --sample, or the rule.")
+
+
+def _first_of(failed: Sequence[FailedShard]) -> str:
+    more = len(failed) - 1
+    return failed[0].message + (f" (and {more} other files cannot be read either)" if more else "")
 
 
 class _Opened:
@@ -152,8 +162,7 @@ class _Opened:
     def nothing(self, corpus: Corpus) -> str:
         """Why there is nothing to draw from."""
         if self._failed:
-            more = len(self._failed) - 1
-            return self._failed[0].message + (f" (and {more} other files cannot be read either)" if more else "")
+            return _first_of(self._failed)
         return f"{corpus.shards[0].uri}: no rows in all of it. Check what wrote it."
 
     def findings(self, corpus: Corpus) -> Findings:
@@ -202,23 +211,29 @@ class _Drawing:
         executor = executor_for(workers)
         if isinstance(executor, Process):
             executor.start()
-            self._task.prepare()
+            warm_by_several(executor, self._task.signals, self._task.device)
         waiting: dict[int, Measured] = {}
+        broken: dict[int, tuple[Shard, Exception | None]] = {}
         due = rows = 0
+        ended: str | None = None
         outcomes = executor.map(self._task, self._pieces(seed))
         for outcome in outcomes:
             if outcome.value is None:
-                return self._fail(outcome.item[0].shard, outcome.error)
-            waiting |= {measured.unit.place: measured for measured in outcome.value}
-            while due in waiting:
+                # Told when its turn comes, which does not depend on who is quicker.
+                broken[min(unit.place for unit in outcome.item)] = outcome.item[0].shard, outcome.error
+            else:
+                waiting |= {measured.unit.place: measured for measured in outcome.value}
+            while due in waiting and ended is None:
                 measured = waiting.pop(due)
                 due, rows = due + 1, rows + measured.unit.rows
                 ended = self._judge.add(measured)
                 self._on_progress(Drawn(rows, min(self._limits.max_rows, self._population.rows), self._population.rows))
-                if ended is not None:
-                    if isinstance(outcomes, Generator):
-                        outcomes.close()
-                    return ended
+            if ended is None and due in broken:
+                ended = self._fail(*broken[due])
+            if ended is not None:
+                if isinstance(outcomes, Generator):
+                    outcomes.close()
+                return ended
         raise AssertionError("the judge stops when everything was drawn")
 
     def _fail(self, shard: Shard, error: Exception | None) -> str:
@@ -229,16 +244,14 @@ class _Drawing:
         return "a unit that was drawn cannot be read, and a sample without it would mislead"
 
     def _pieces(self, seed: int) -> Iterator[tuple[Unit, ...]]:
-        """Units one by one; those of a file that must be passed over, together as far as one look needs them."""
+        """Units of a look that are found by one pass over a file or a row group together, others one by one."""
         drawn = self._population.drawn(seed)
         size = _FIRST_LOOK
         while look := list(islice(drawn, size)):
-            files: dict[str, list[Unit]] = {}
+            passes: dict[tuple[object, ...], list[Unit]] = {}
             for unit in look:
-                if is_passed_over(unit):
-                    files.setdefault(unit.shard.uri, []).append(unit)
-            yield from (tuple(units) for units in files.values())
-            yield from ((unit,) for unit in look if unit.shard.uri not in files)
+                passes.setdefault(one_pass(unit), []).append(unit)
+            yield from map(tuple, passes.values())
             size = round(size * _GROWTH)
 
 

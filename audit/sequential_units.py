@@ -18,14 +18,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from audit.readers import JsonLinesReader, ShardError
-from audit.readers.sequential import without_bom
+from audit.readers.sequential import lines_of, without_bom
 from audit.storage import open_binary
 
 if TYPE_CHECKING:
     from audit.corpus import Shard
     from audit.layout import Layout
 
-__all__ = ["UNIT_ROWS", "Cut", "Population", "Unit", "cut", "first_names", "is_passed_over", "read"]
+__all__ = ["UNIT_ROWS", "Cut", "Population", "Unit", "cut", "first_names", "one_pass", "read"]
 
 UNIT_ROWS = 64
 Integers = npt.NDArray[np.int64]
@@ -121,7 +121,7 @@ def _lines(reader: JsonLinesReader) -> tuple[int, Integers]:
     """Rows of a JSONL file, and where each unit begins and the last one ends, in bytes of the decompressed file."""
     starts, at, rows = [0], 0, 0
     with reader._bytes() as raw:
-        for line in raw:
+        for line in lines_of(raw, reader.uri):
             at += len(line)
             if (without_bom(line) if rows == 0 else line).strip():
                 rows += 1
@@ -292,8 +292,8 @@ def _skip(raw: IO[bytes], size: int) -> None:
         size -= len(piece)
 
 
-def is_passed_over(unit: Unit) -> bool:
-    """Whether reading a unit means a pass over its file, so that several are better read at once."""
-    if unit.group is not None:
-        return False
-    return unit.span is None or unit.shard.uri.lower().endswith((".gz", ".zst", ".zstd"))
+def one_pass(unit: Unit) -> tuple[object, ...]:
+    """What has to be read from its beginning for this unit: its row group, its file, or the unit alone."""
+    uri = unit.shard.uri
+    is_found = unit.group is None and unit.span is not None and not uri.lower().endswith((".gz", ".zst", ".zstd"))
+    return (uri, None, unit.place) if is_found else (uri, unit.group)

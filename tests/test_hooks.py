@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -128,6 +129,30 @@ def test_a_commit_without_data_runs_nothing(repository: Path) -> None:
     (repository / "notes.txt").write_text("hello")
     passed, said = commit(repository, "foxing-check")
     assert passed and "no files to check" in said
+
+
+def test_a_commit_that_only_removes_data_judges_nothing(repository: Path) -> None:
+    git(repository, "rm", "-q", "old.parquet")
+    passed, said = commit(repository, "foxing-check")
+    assert passed and "no files to check" in said
+
+
+@pytest.mark.parametrize("is_staged_bad", [True, False])
+def test_of_a_partly_staged_file_what_is_staged_is_judged(repository: Path, is_staged_bad: bool) -> None:
+    good, bad = json.dumps({"text": texts(1)[0]}) + "\n", json.dumps({"text": RESIDUE}) + "\n"
+    (repository / "part.jsonl").write_text(good + (bad if is_staged_bad else good))
+    git(repository, "add", "part.jsonl")
+    (repository / "part.jsonl").write_text(good + (good if is_staged_bad else bad))
+    done = run([str(BIN / "pre-commit"), "run", "foxing-check", "--color", "never", "--verbose"], repository)
+    assert ("part.jsonl row 1" in done.stdout) == is_staged_bad == (done.returncode == 1), done.stdout + done.stderr
+
+
+def test_more_than_a_thousand_files_are_judged_together(repository: Path) -> None:
+    for at in range(1_100):
+        (repository / f"{at:04}.jsonl").write_text(json.dumps({"text": RESIDUE if at == 7 else f"note {at}"}) + "\n")
+    passed, said = commit(repository, "foxing-check")
+    # One in 1,100 is within 0.1 %: that holds for all of them, and for no smaller part.
+    assert passed and "1 of 1,100 rows" in said and "1,100 rows in 1,100 shards" in said
 
 
 def test_settings_that_foxing_does_not_know_fail_wherever_they_lie(repository: Path) -> None:

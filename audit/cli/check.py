@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common, use_system_memory_pool
+from audit.cli.options import CONTEXT, PLACE, Session, common, use_system_memory_pool
 
 if TYPE_CHECKING:
     from audit.assessment import Assessment
@@ -32,7 +32,7 @@ Examples:
 
 
 @click.command("check", context_settings=CONTEXT, epilog=EXAMPLES)
-@click.argument("paths", nargs=-1, required=True)
+@click.argument("paths", nargs=-1, required=True, type=PLACE)
 @click.option(
     "--format", "format_name", default="text", show_default=True, help="text, json, github, sarif, or an installed one."
 )
@@ -105,6 +105,7 @@ def command(
     from detectors.registry import load
 
     load(FORMATS, format_name)
+    _refuse_idle(statistics, chosen)
     rules = rules_from(session.config.rules)
     config = _configured(session.config.check, chosen, rules)
     choose(rules, config.select, config.ignore)
@@ -118,9 +119,10 @@ def command(
         from audit.cli.check_sample import refuse_with_sample, sampled
 
         refuse_with_sample(paths, chosen, is_scan=_is_scan(paths), statistics=statistics)
-        assessment = sampled(session, paths, config, chosen)
+        assessment = sampled(session, paths, config, chosen, old)
     else:
         assessment = _whole(session, paths, config, chosen, statistics)
+    _refuse_unjudged(assessment)
     if old is not None:
         from audit.baseline import against
 
@@ -170,10 +172,35 @@ def _whole(
     return assessment
 
 
+def _refuse_idle(statistics: bool, chosen: Mapping[str, object]) -> None:
+    """Options that would change nothing are a mistake: the check would not be the one that was meant."""
+    from click.core import ParameterSource
+
+    from detectors.errors import ConfigError
+
+    if chosen["reference"] is not None and not (statistics or chosen["sample"]):
+        raise ConfigError("--reference: only --statistics compares with it. Add that, or leave it out.")
+    context = click.get_current_context()
+    for name in () if chosen["sample"] else ("max_rows", "error_rate"):
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise ConfigError(f"--{name.replace('_', '-')}: is about a sample. Add --sample, or leave it out.")
+
+
+def _refuse_unjudged(assessment: Assessment) -> None:
+    """A gate that judged nothing must not look as if it had."""
+    from audit.assessment import Verdict
+    from detectors.errors import ConfigError
+
+    if assessment.failed or any(result.verdict is not Verdict.NOT_APPLICABLE for result in assessment.results):
+        return
+    why = "; ".join(f"{result.rule.id} ({result.reason})" for result in assessment.results) or "none was chosen"
+    raise ConfigError(f"no rule could be judged: {why}. Choose others with --select and --ignore, or scan for these.")
+
+
 def _warn(session: Session, assessment: Assessment) -> None:
     """What an exit of 0 must not hide."""
     undecided = ", ".join(result.rule.id for result in assessment.undecided)
-    if undecided and not assessment.over and not assessment.strict:
+    if undecided and not (assessment.over or assessment.strict or assessment.failed):
         session.warn(
             f"undecided: {undecided}. The sample ended before their intervals cleared the budget; "
             "--max-rows allows more, --strict fails on it."

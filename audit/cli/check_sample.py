@@ -10,6 +10,7 @@ from audit.cli.options import Session
 
 if TYPE_CHECKING:
     from audit.assessment import Assessment
+    from audit.baseline import Older
     from audit.config import CheckConfig
 
 __all__ = ["refuse_with_sample", "sampled"]
@@ -31,8 +32,10 @@ def refuse_with_sample(paths: Sequence[str], chosen: Mapping[str, object], *, is
         raise ConfigError(f"{given[0]}: needs every row, and --sample measures some. Leave out one of them.")
 
 
-def sampled(session: Session, paths: Sequence[str], config: CheckConfig, chosen: Mapping[str, object]) -> Assessment:
-    """Judge files by a sample of their rows."""
+def sampled(
+    session: Session, paths: Sequence[str], config: CheckConfig, chosen: Mapping[str, object], old: Older | None
+) -> Assessment:
+    """Judge files by a sample of their rows, which is drawn until it tells what is worse than in a baseline."""
     from audit.rules import rules_from
     from audit.sequential_check import Limits
     from audit.sequential_run import Drawn, check_sample
@@ -46,4 +49,6 @@ def sampled(session: Session, paths: Sequence[str], config: CheckConfig, chosen:
             bar.update(drawn.rows, drawn.max_rows, f"  at most, of {drawn.of_rows:,}")
 
         settings = dataclasses.replace(session.config, check=config)
-        return check_sample(paths, settings, rules_from(session.config.rules), limits=limits, on_progress=show)
+        ceilings = old.ceilings if old else {}
+        rules = rules_from(session.config.rules)
+        return check_sample(paths, settings, rules, limits=limits, ceilings=ceilings, on_progress=show)

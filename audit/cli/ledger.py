@@ -89,7 +89,9 @@ def command(
     if accept is not None:
         _accept(ledger, name, accept)
     rules = tuple(name.strip() for name in (select or "").split(",") if name.strip())
-    series = series_of(_audits(ledger, name), rules=rules, error=error, min_change=min_change)
+    audits = _audits(ledger, name)
+    _refuse_unjudged(ledger, audits[-1], rules)
+    series = series_of(audits, rules=rules, error=error, min_change=min_change)
     record = json.dumps(document(series), indent=1, ensure_ascii=True)
     session.result(record if form == "json" else "\n".join(printable(line) for line in described(series)))
     _write(chosen["chart"], lambda: _chart(series, rules))
@@ -138,6 +140,19 @@ def _audits(ledger: Ledger, corpus: str) -> tuple[Audit, ...]:
         return found
     names = ", ".join(sorted({audit.corpus for audit in ledger.audits()})) or "none at all"
     raise ConfigError(f"{ledger.path}: holds no audit of corpus {corpus!r} (has: {names}). Name another with --corpus.")
+
+
+def _refuse_unjudged(ledger: Ledger, newest: Audit, rules: Sequence[str]) -> None:
+    """Rules that were asked for and not judged must not look as if they had not drifted."""
+    from detectors.errors import ConfigError
+
+    for prefix in rules:
+        if not any(rule.startswith(prefix) for rule in newest.rates):
+            judged = ", ".join(newest.rates) or "none"
+            raise ConfigError(
+                f"{ledger.path}: audit {newest.number} judged no rule that begins with {prefix!r} (judged: {judged}). "
+                "Choose others with --select, or scan what that rule needs."
+            )
 
 
 def _accept(ledger: Ledger, corpus: str, number: int) -> None:

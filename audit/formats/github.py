@@ -35,13 +35,13 @@ def _lines(assessment: Assessment) -> Iterator[str]:
     for failed in assessment.failed:
         yield _command("error", failed.uri, f"{failed.code} cannot be read", failed.message)
     for result in assessment.over:
-        yield from _errors(result)
+        yield from _errors(result, assessment)
     for result in assessment.undecided:
         yield _command(
             "error" if assessment.strict else "warning",
             None,
             f"{result.rule.id} {result.rule.name} undecided",
-            f"{what(result)}; budget {percent(result.rule.budget)}.",
+            f"{what(result, assessment)}; budget {percent(result.rule.budget)}.",
         )
     over = len(assessment.over)
     known = sum(result.verdict is Verdict.KNOWN for result in assessment.results)
@@ -52,9 +52,10 @@ def _lines(assessment: Assessment) -> Iterator[str]:
     yield _command("notice", None, "foxing", f"{size}, {verdict}{open_}; {assessment.signature}")
 
 
-def _errors(result: Result) -> Iterator[str]:
+def _errors(result: Result, assessment: Assessment) -> Iterator[str]:
     title = f"{result.rule.id} {result.rule.name}"
-    text = f"{what(result)}; budget {percent(result.rule.budget)}. foxing rule {result.rule.id} says what it means."
+    share = what(result, assessment)
+    text = f"{share}; budget {percent(result.rule.budget)}. foxing rule {result.rule.id} says what it means."
     by_file = sorted(result.worst, key=lambda case: case.uri)
     if not by_file:
         yield _command("error", None, title, text)

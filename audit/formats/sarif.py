@@ -95,7 +95,8 @@ def _results(result: Result, index: int, assessment: Assessment) -> Iterator[dic
         return
     if is_open and assessment.strict:
         level = "error"
-    text = f"{plain(result.rule.id)} {plain(result.rule.name)}: {what(result)}; budget {percent(result.rule.budget)}."
+    share = what(result, assessment)
+    text = f"{plain(result.rule.id)} {plain(result.rule.name)}: {share}; budget {percent(result.rule.budget)}."
     common: dict[str, object] = {"ruleId": plain(result.rule.id), "ruleIndex": index, "level": level or "none"}
     common["kind"] = "fail" if level else "open"
     if assessment.baseline is not None:

@@ -8,6 +8,8 @@ Source: Apache Parquet format, `PageHeader` in parquet.thrift, in Thrift's compa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pyarrow.parquet as pq
 
 from audit.storage import open_binary
@@ -41,7 +43,7 @@ def rows_in_memory(uri: str, file: pq.ParquetFile, groups: list[int], columns: l
     texts = [
         at
         for at, leaf in enumerate(leaves)
-        if leaf.physical_type == "BYTE_ARRAY" and (columns is None or leaf.path.partition(".")[0] in columns)
+        if leaf.physical_type == "BYTE_ARRAY" and (columns is None or _is_of(leaf.path, columns))
     ]
     with open_binary(uri) as handle:
         for number in groups:
@@ -58,6 +60,11 @@ def rows_in_memory(uri: str, file: pq.ParquetFile, groups: list[int], columns: l
                 values = max(1, -(-chunk.num_values // max(1, group.num_rows)))
                 rows = min(rows, EXPANDED_BYTES // max(1, size * values))
     return max(1, rows)
+
+
+def _is_of(path: str, columns: Iterable[str]) -> bool:
+    """Whether a leaf is one of these columns, whose names may have dots, or lies in it."""
+    return any(f"{path}.".startswith(f"{column}.") for column in columns)
 
 
 def _decode_a_row(file: pq.ParquetFile, group: int, columns: list[str] | None) -> None:

@@ -9,7 +9,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
@@ -113,7 +113,8 @@ def _decompressed(raw: IO[bytes], uri: str) -> IO[bytes]:
         return io.BufferedReader(gzip.GzipFile(fileobj=raw), _BUFFER_BYTES)
     if name.endswith((".zst", ".zstd")):
         return io.BufferedReader(_ZstdFile(raw), _BUFFER_BYTES)
-    return raw
+    # Files of a store read lines of any length, whatever limit they are given.
+    return raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, raw), _BUFFER_BYTES)
 
 
 class _ZstdFile(io.RawIOBase):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from audit.ledger import Entry, Ledger, Rate, entry_of
 from audit.ledger_chart import chart
 from audit.ledger_drift import design_effect, series_of, spent
-from audit.ledger_report import described
+from audit.ledger_report import described, document
 from audit.signature import measured_by
 from detectors.errors import ConfigError, InputError, OutputError
 
@@ -32,6 +32,7 @@ def entry(*counts: tuple[int, int], signature: str = SIGNATURE, name: str = "ass
 
 
 def written(tmp_path: Path, *entries: Entry, corpus: str = "web") -> Ledger:
+    tmp_path.mkdir(exist_ok=True)
     ledger = Ledger(tmp_path / "web.ledger")
     for week, each in enumerate(entries):
         ledger.append(each, corpus=corpus, at=START + timedelta(weeks=week))
@@ -55,6 +56,37 @@ def test_the_record_can_only_be_added_to(tmp_path: Path, change: str) -> None:
     with sqlite3.connect(ledger.path) as connection, pytest.raises(sqlite3.IntegrityError, match="only added to"):
         connection.execute(change)
     connection.close()
+
+
+def test_reading_writes_nothing_and_waits_for_no_writer_who_is_named_when_he_takes_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty.ledger").touch()
+    assert Ledger(tmp_path / "empty.ledger").audits() == () and not (tmp_path / "empty.ledger").stat().st_size
+    ledger = written(tmp_path, entry((100, 3)))
+    monkeypatch.setattr("audit.ledger._WAIT_S", 0.1)
+    writer = sqlite3.connect(ledger.path, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        assert len(ledger.audits()) == 1
+        with pytest.raises(OutputError, match=r"another process has held it for 0 s .* Run this again"):
+            ledger.append(entry((100, 4)), corpus="web")
+    finally:
+        writer.close()
+    assert ledger.append(entry((100, 4)), corpus="web") == 2
+
+
+def test_rules_that_one_audit_lacks_and_files_that_could_not_be_read_are_named(tmp_path: Path) -> None:
+    first = entry((100, 3))
+    (rate, names) = first.rates[0]
+    other = replace(first, failed=2, rates=((replace(rate, rule="FX101", hits=3), names),))
+    found = series_of(written(tmp_path, first, other).audits())
+    assert found.looks[0].apart == ("FX101", "FX102") and not found.looks[0].changes
+    said = described(found)
+    assert "not in it: 2 files that could not be read" in said
+    assert "judged in one of both audits only, so not compared: FX101, FX102" in said
+    assert document(found)["not_compared"] == ["FX101", "FX102"]
+    assert series_of(written(tmp_path / "b", first, other).audits(), rules=["FX102"]).looks[0].apart == ("FX102",)
 
 
 def test_several_writers_lose_nothing(tmp_path: Path) -> None:
@@ -217,3 +249,46 @@ def test_the_chart_is_one_svg_without_anything_from_outside(tmp_path: Path, entr
     assert len(root.findall(".//{*}circle")) == entries and root.find("{*}title") is not None
     assert "http" not in text.replace('xmlns="http://www.w3.org/2000/svg"', "") and "<script" not in text
     assert len(root.findall(".//{*}circle[@class='drift']")) == sum(bool(look.drifted) for look in series.looks)
+
+
+def test_a_clock_that_was_set_back_draws_no_line_backwards_and_the_scale_is_told(tmp_path: Path) -> None:
+    ledger = written(tmp_path, entry((1000, 100)), entry((1000, 200)), entry((1000, 300)))
+    ledger.append(entry((1000, 400)), corpus="web", at=START + timedelta(days=3))
+    root = ElementTree.fromstring(chart(series_of(ledger.audits())))
+    (line,) = root.findall(".//{*}polyline")
+    across = [float(point.split(",")[0]) for point in line.attrib["points"].split()]
+    assert across == sorted(across) and len(across) == 4
+    texts = [element.text for element in root.findall("{*}text")]
+    assert "FX102 assistant residue: 40.0 %, drifted" in texts and "40.0 %" in texts
+
+
+def test_a_level_is_told_from_certainty_however_many_looks_there_were(tmp_path: Path) -> None:
+    found = series_of(written(tmp_path, *[entry((1000, 10 + at)) for at in range(60)]).audits())
+    assert any("look 59 since the baseline; intervals at 99.9986 %" in line for line in described(found))
+
+
+def test_the_same_sources_drift_together_however_much_they_differ_from_each_other(tmp_path: Path) -> None:
+    """Sources of 0 to 20 %, all of them up by a fifth: no source is what another is, and each has changed."""
+    rows = [(2000, 20 * at) for at in range(21)]
+    later = [(n, hits * 6 // 5) for n, hits in rows]
+    same = series_of(written(tmp_path / "a", entry(*rows), entry(*later)).audits())
+    (change,) = same.looks[0].changes
+    assert change.drifted and change.design_effect < 4
+    # The order in which sources are listed is that of their shares, and changes nothing.
+    other = entry(*reversed(later))
+    ((rate, names),) = other.rates
+    turned = replace(other, rates=((rate, tuple(reversed(names))),))
+    (again,) = series_of(written(tmp_path / "b", entry(*rows), turned).audits()).looks[0].changes
+    assert again.design_effect == pytest.approx(change.design_effect)
+    # Other sources of such shares might as well be a draw of the same kind.
+    strange = replace(other, rates=((rate, tuple(f"new {name}" for name in names)),))
+    (apart,) = series_of(written(tmp_path / "c", entry(*rows), strange).audits()).looks[0].changes
+    assert not apart.drifted and apart.design_effect > 20
+
+
+@pytest.mark.parametrize("moved", [0, 400])
+def test_one_of_many_sources_that_moves_is_no_sure_drift_of_all(tmp_path: Path, moved: int) -> None:
+    before = [(1000, 50)] * 10
+    after = [(1000, 50 + moved), *before[1:]]
+    (change,) = series_of(written(tmp_path, entry(*before), entry(*after)).audits()).looks[0].changes
+    assert not change.drifted and (change.design_effect > 10) == bool(moved)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv
 
 from audit.corpus import Corpus
 from audit.remote import shown
@@ -55,6 +56,27 @@ def test_a_corpus_in_a_store_is_scanned_curated_verified_and_undone(
     changed = foxing("curate", tmp_path / "there", "-o", "s3://bucket/again", *shuffled)
     assert (changed.code, "changed since it was scanned" in changed.err) == (2, True)
     assert not [key for key in s3.objects() if key.startswith("again")]
+
+
+def test_every_format_is_read_from_a_store_as_from_disk(tmp_path: Path, s3: S3Server) -> None:
+    table = pa.table({"text": texts(40, 2)})
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in texts(40, 2)).encode()
+    (tmp_path / "a.jsonl").write_bytes(lines)
+    (tmp_path / "b.jsonl.zst").write_bytes(pa.compress(lines, "zstd", asbytes=True))
+    csv.write_csv(table, tmp_path / "c.csv")
+    (tmp_path / "d.csv.gz").write_bytes(gzip.compress((tmp_path / "c.csv").read_bytes()))
+    (tmp_path / "e.txt").write_text(texts(1, 3)[0])
+    with pa.OSFile(str(tmp_path / "f.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    with pa.OSFile(str(tmp_path / "g.feather"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    pq.write_table(table, tmp_path / "h.parquet")
+    s3.send(tmp_path, "in")
+    here, there = (Corpus.open([where]).shards for where in (str(tmp_path), "s3://bucket/in"))
+    assert len(here) == len(there) == 8
+    for one, other in zip(here, there, strict=True):
+        found = [pa.Table.from_batches(shard.batches(["text"])) for shard in (one, other)]
+        assert found[0].equals(found[1]) and found[0].num_rows in (1, 40), one.uri
 
 
 def test_output_in_the_store_lies_apart_from_the_input(foxing: Run, tmp_path: Path, corpus: Path, s3: S3Server) -> None:

@@ -116,11 +116,26 @@ def test_a_budget_of_nothing_is_exceeded_by_the_first_hit_and_not_before() -> No
         sequence.update(64, 64, 0)
     assert not sequence.is_above and not sequence.is_within
     sequence.update(64, 64, 1)
-    sequence.update(64, 64, 0)
     assert sequence.is_above
     clean = ShareSequence(64, budget=0.0, error=0.01)
     clean.update(64, 64, 0)
     assert clean.is_within and not clean.is_above
+
+
+def test_a_share_that_is_the_budget_itself_is_within_it_once_everything_was_drawn() -> None:
+    for hits in range(1, 1000):
+        sequence = ShareSequence(1000, budget=hits / 1000, error=0.05)
+        sequence.update(1000, 1000, hits)
+        assert sequence.is_within and not sequence.is_above
+
+
+def test_what_no_row_that_is_left_could_bring_about_is_ruled_out_at_once() -> None:
+    sequence = ShareSequence(100, budget=0.3, error=1e-9)
+    sequence.update(60, 60, 31)
+    assert sequence.is_above and 0.3 <= sequence.interval.low <= 0.31 and 0.71 <= sequence.interval.high <= 0.721
+    few = ShareSequence(100, budget=0.3, error=1e-9)
+    few.update(80, 80, 9)
+    assert few.is_within and 0.29 <= few.interval.high <= 0.301 and 0.079 <= few.interval.low <= 0.09
 
 
 def test_units_to_go_are_as_many_as_it_then_takes() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from audit.corpus import Corpus, Shard
 from audit.layout import find_layout
-from audit.readers import Format, ShardError
+from audit.readers import Format, ShardError, sequential
 from audit.sequential_units import UNIT_ROWS, Cut, Population, cut, first_names, read
 
 LINES = [f"row {at} " + "word " * (at % 7) for at in range(333)]
@@ -77,3 +77,12 @@ def test_a_broken_line_and_a_file_that_changed_are_named(tmp_path: Path) -> None
     pq.write_table(pa.table({"text": LINES[:9]}), tmp_path / "b.parquet")
     with pytest.raises(ShardError, match="other rows from row"):
         list(read(units[:1] if units[0].first_row else units[1:2], ["text"]))
+
+
+def test_a_line_without_end_is_refused_and_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequential, "LONGEST_BYTES", 1 << 20)
+    lines = b'{"text": "one"}\n' * 5000
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines + b" " * (1 << 24)))
+    (shard,) = Corpus.open([str(tmp_path)]).shards
+    with pytest.raises(ShardError, match="line 5001 has more than 1 MB"):
+        cut(shard)

@@ -105,6 +105,11 @@ def test_statistics_lists_sources(foxing: Run, scanned: Path) -> None:
         (["--budget", "FX12=0.1"], "Did you mean 'FX102'"),
         (["--format", "jsn"], "Did you mean 'json'"),
         (["--select", "FX101"], "FX101: reads ai_text, which was not scanned"),
+        (["--select", "FX1", "--ignore", "FX102"], "no rule could be judged: FX101 (not scanned: ai_text)"),
+        (["--ignore", "FX"], "no rule could be judged: none was chosen"),
+        (["--max-rows", "5"], "--max-rows: is about a sample"),
+        (["--error-rate", "0.1"], "--error-rate: is about a sample"),
+        (["--reference", "."], "--reference: only --statistics compares with it"),
     ],
 )
 def test_wrong_options_exit_2_with_one_line(foxing: Run, scanned: Path, options: list[str], says: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from audit import sequential_units
+from audit.execute import Serial
 from tests.corpora import texts
 
 Run = Callable[..., Any]
@@ -112,6 +115,69 @@ def test_jsonl_is_sampled_and_an_unreadable_file_is_an_exit_2(sample: Run, tmp_p
     assert answer.code == 2 and "d.parquet: is a Git LFS pointer" in answer.out
 
 
+@pytest.mark.parametrize(("share", "code", "verdict"), [(0.12, 1, "over"), (0.03, 0, "known")])
+def test_against_a_baseline_a_sample_is_drawn_until_it_tells_what_is_worse(
+    sample: Run, foxing: Run, tmp_path: Path, share: float, code: int, verdict: str
+) -> None:
+    options = "--budget", "FX102=0.05", "--format", "json"
+    old, settings = corpus(tmp_path / "old.parquet", 20_000, 0.06), ("--config", tmp_path / "foxing.toml")
+    foxing("check", old, *options, *settings, "--output-file", tmp_path / "old.json", settings=True)
+    answer = sample(corpus(tmp_path / "new.parquet", 40_000, share), *options, "--baseline", tmp_path / "old.json")
+    (rule,) = json.loads(answer.out)["rules"]
+    (before,) = json.loads((tmp_path / "old.json").read_text())["rules"]
+    assert (answer.code, rule["verdict"]) == (code, verdict) and before["verdict"] == "over"
+    ends = rule["interval"][0], before["interval"][1], rule["interval"][1]
+    assert ends[0] >= ends[1] if code else ends[2] <= ends[1]
+
+
+def torn(path: Path, rows: int = 4_000) -> Path:
+    """A Parquet file whose footer is whole and whose pages are not."""
+    content = bytearray(corpus(path, rows, 0.3, group=rows).read_bytes())
+    content[100 : len(content) // 2] = b"\xff" * (len(content) // 2 - 100)
+    path.write_bytes(content)
+    return path
+
+
+def test_a_file_of_which_nothing_can_be_read_is_named_and_no_rule_is_blamed(sample: Run, tmp_path: Path) -> None:
+    answer = sample(torn(tmp_path / "torn.parquet"))
+    assert answer.code == 2 and "torn.parquet: is not a whole Parquet file" in answer.err and "FX102" not in answer.err
+
+
+@pytest.mark.parametrize("is_hasty", [False, True])
+def test_a_torn_file_counts_when_its_turn_comes_whichever_worker_is_quicker(
+    sample: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_hasty: bool
+) -> None:
+    class Turned(Serial):
+        """Gives what was drawn first at the end, as workers may."""
+
+        def map(self, task: Any, items: Any) -> Any:
+            found = list(itertools.islice(super().map(task, items), 12))
+            return iter(found[::-1] if is_hasty else found)
+
+    monkeypatch.setattr("audit.sequential_run.executor_for", lambda workers: Turned())
+    corpus(tmp_path / "c" / "a.parquet", 40_000, 1.0)
+    torn(tmp_path / "c" / "torn.parquet", 8_000)
+    answer = sample(tmp_path / "c", "--select", "FX102", "--budget", "FX102=0", "--format", "json", "-q")
+    # The first unit that was drawn lies in the whole file, others of the twelve in the torn one.
+    assert answer.code == 1 and json.loads(answer.out)["sample"]["units"] == 1
+
+
+def test_units_of_one_row_group_are_read_in_one_pass(
+    sample: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[int] = []
+    monkeypatch.setattr(
+        "audit.sequential_units._read_groups",
+        lambda units, columns, read=sequential_units._read_groups: passes.append(len(units)) or read(units, columns),
+    )
+    found = json.loads(
+        sample(
+            corpus(tmp_path / "a.parquet", 40_000, 0.05, group=40_000), "--format", "json", "--budget", "FX102=0.05"
+        ).out
+    )
+    assert found["sample"]["units"] > 64 and len(passes) <= 8 and sum(passes) >= found["sample"]["units"]
+
+
 def test_machine_written_text_is_judged_by_flags_and_says_so(foxing: Run, tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": texts(640)}), path)
@@ -121,6 +187,18 @@ def test_machine_written_text_is_judged_by_flags_and_says_so(foxing: Run, tmp_pa
     assert (rule["verdict"] == "over") == (rule["interval"][0] > rule["budget"])
 
 
+@pytest.mark.parametrize(("strict", "code"), [([], 0), (["--strict"], 1)])
+def test_text_that_the_detector_cannot_judge_is_said_and_strict_fails_on_it_as_in_a_scan(
+    foxing: Run, tmp_path: Path, strict: list[str], code: int
+) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["Короткий текст."] * 300}), path)
+    answer = foxing("check", path, "--sample", "--select", "FX101", *strict)
+    assert answer.code == code and "no document that was drawn could be measured for it" in answer.out
+    whole = foxing("check", path, "--select", "FX101", *strict)
+    assert whole.code == code and "no document could be measured for it" in whole.out
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -128,6 +206,7 @@ def test_machine_written_text_is_judged_by_flags_and_says_so(foxing: Run, tmp_pa
         (["--error-rate", "nan"], "error rate nan: nothing could be decided"),
         (["--select", "FX301"], "rule FX301: needs the whole corpus: duplicates"),
         (["--select", "FX401"], "rule FX401: not scanned: knowledge"),
+        (["--select", "FX3"], "no rule could be judged: FX301 (needs the whole corpus: duplicates)"),
     ],
 )
 def test_what_a_sample_cannot_give_is_refused(foxing: Run, tmp_path: Path, options: list[str], says: str) -> None:

@@ -54,6 +54,14 @@ def test_a_corpus_without_audits_and_an_audit_of_another_kind_are_named(foxing: 
     assert answer.code == 2 and "measured and judged like the newest. Those are: 2." in answer.err
 
 
+def test_a_rule_that_was_not_judged_cannot_pass_for_one_that_did_not_drift(foxing: Run, tmp_path: Path) -> None:
+    ledger = tmp_path / "web.ledger"
+    foxing("ledger", ledger, "--add", audit(tmp_path / "1", 0.02))
+    answer = foxing("ledger", ledger, "--select", "FX1,FX999")
+    assert answer.code == 2 and "audit 1 judged no rule that begins with 'FX999' (judged: FX102, FX901)" in answer.err
+    assert not answer.out and foxing("ledger", ledger, "--select", "FX1").code == 0
+
+
 def test_what_check_wrote_can_be_added_and_json_says_it_all(foxing: Run, tmp_path: Path) -> None:
     ledger = tmp_path / "web.ledger"
     for at, share in enumerate((0.02, 0.2)):

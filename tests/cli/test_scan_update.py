@@ -55,6 +55,7 @@ def test_a_changed_file_is_refused_without_the_option(foxing: Run, corpus: Path,
     write_texts(corpus / "b.parquet", texts(40, 7))
     answer = foxing("scan", corpus, "-o", tmp_path / "audit", *OPTIONS)
     assert answer.code == 2 and "digest" in answer.err and Findings.open(tmp_path / "audit").rows == 90
+    assert "Measure what has changed with --update, scan into another folder" in answer.err
 
 
 def test_nothing_changed_measures_nothing(foxing: Run, corpus: Path, tmp_path: Path) -> None:

@@ -167,13 +167,14 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_refused_in_bounded_memory(
     assert 8 < peak_mb < 160
 
 
+@pytest.mark.parametrize("name", ["text", "page.text"])
 def test_rows_that_refer_to_one_large_value_come_in_small_batches(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(parquet_pages, "EXPANDED_BYTES", 8 << 20)
     value = "a b c d " * 125_000
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 60, pa.int32()), pa.array([value]))
-    pq.write_table(pa.table({"text": column}), tmp_path / "bomb.parquet", compression="zstd", store_schema=False)
+    pq.write_table(pa.table({name: column}), tmp_path / "bomb.parquet", compression="zstd", store_schema=False)
     assert (tmp_path / "bomb.parquet").stat().st_size < 1000
-    sizes = [batch.num_rows for batch in ParquetReader(str(tmp_path / "bomb.parquet")).batches(["text"], None)]
+    sizes = [batch.num_rows for batch in ParquetReader(str(tmp_path / "bomb.parquet")).batches([name], None)]
     assert sum(sizes) == 60 and max(sizes) == 8
