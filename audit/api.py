@@ -6,9 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from detectors.errors import ConfigError
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
     from audit.assessment import Assessment
     from audit.config import Config
     from audit.findings_folder import FailedShard, Findings
+    from audit.report.render import Form
 
     Paths = str | Path | Sequence[str | Path]
 
@@ -49,7 +48,10 @@ class Verdicts:
 
     @property
     def rules(self) -> pl.DataFrame:
-        """A row a rule: rule, name, verdict, budget, n, hits, share with its 95 % interval (low, high), and reason."""
+        """A row a rule: rule, name, verdict, budget, n, hits, share with its 95 % interval (low, high), and reason.
+
+        Rules over shards look at every one: both ends are the share.
+        """
         import polars as pl
 
         rows = [
@@ -194,30 +196,26 @@ class Audit:
             )
         )
 
-    def report(
-        self, path: str | Path, *, form: Literal["html", "json", "markdown"] = "html", title: str = "Corpus audit"
-    ) -> Path:
-        """Write the report to a file, which appears when it is whole, and return its path.
+    def report(self, path: str | Path, *, form: Form = "html", title: str = "Corpus audit") -> Path:
+        """Write a report of the audit alone to a file, which appears when it is whole, and return its path.
 
-        What curricula would keep and curves of trials are added by `foxing report` alone.
+        The bytes are those of `foxing report --no-curricula`; `curricula.report.write_report` has all the rest.
+
+        Args:
+            path: the file. A dataset card that is there keeps all else that it holds.
+            form: `html`, `json`, `markdown` or `card`.
+            title: of the page.
 
         Raises:
             ConfigError: no such form. OutputError: the file cannot be written.
         """
-        from audit.replacing import replacing
         from audit.report.build import Asked, build_report
-        from audit.report.document import render_json
-        from audit.report.markdown import render_markdown
-        from audit.report.page import render_page
+        from audit.report.render import check_form, write_rendered
         from audit.rules import rules_from
 
-        forms = {"html": render_page, "json": render_json, "markdown": render_markdown}
-        if form not in forms:
-            raise ConfigError(f"form = {form!r} is none of {', '.join(forms)}. Choose one of them.")
+        check_form(form)
         asked = Asked(title=title, budgets=self.config.check.budget, strict=self.config.check.strict)
-        page = forms[form](build_report(self.recorded, rules_from(self.config.rules), asked))
-        with replacing(Path(path)) as stream:
-            stream.write((page.rstrip("\n") + "\n").encode())
+        write_rendered(build_report(self.recorded, rules_from(self.config.rules), asked), form, Path(path))
         return Path(path)
 
 
@@ -303,6 +301,7 @@ def check(
 def judge(
     texts: Iterable[str | bytes | None],
     *,
+    sources: Iterable[str | None] | None = None,
     signals: Sequence[str] | None = None,
     settings: Config | str | Path | None = None,
 ) -> pl.DataFrame:
@@ -310,18 +309,21 @@ def judge(
 
     Args:
         texts: documents; None has no measurement.
+        sources: source or domain of each text, for a human reference of your own made by groups; None for none.
         signals: names of what to measure; None takes `audit.in_memory.PER_TEXT`.
-        settings: a settings file, or settings of signals and rules; None takes the defaults.
+        settings: a settings file, or settings of signals, rules and calibration; None takes the defaults.
 
     Returns:
         What `audit.in_memory.Judge.frame` says. Nothing is known of the corpus: no duplicates, no share, no interval.
 
     Raises:
-        PluginError: no such signal. ConfigError: settings that it does not have, or a signal that reads columns.
+        PluginError: no such signal. ConfigError: settings that it does not have, a signal that reads columns, or a
+            reference that cannot be used.
     """
     from audit.in_memory import PER_TEXT, Judge
 
-    return Judge.of(_config(settings), _names(signals) if signals is not None else PER_TEXT).frame(texts)
+    judge = Judge.of(_config(settings), _names(signals) if signals is not None else PER_TEXT)
+    return judge.frame(texts, sources=sources)
 
 
 def _names(given: Sequence[str]) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ class Result:
         hits: of them hit.
         counted: hits / n; None when n is 0.
         share: what the budget is compared with: corrected for the detector's errors when `corrected`, else counted.
-        interval: 95 % interval of `share`; None exactly when `share` is.
+        interval: 95 % interval of `share`, both ends the share where it `is_exact`; None exactly when `share` is.
         corrected: whether the share is corrected.
         by_words: the same share by words instead of documents; None for rules over shards.
         reason: why there is no estimate, why the rule is not applicable, why FX101 is counted and not corrected, or
@@ -90,6 +90,11 @@ class Result:
     sources: tuple[SourceShare, ...]
     worst: tuple[Case, ...]
     shares: Shares | None = None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the share has no sampling error: it counts all shards, or a sample that came to hold every row."""
+        return self.interval is not None and not self.corrected and self.interval.low == self.interval.high
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import sqrt
 
-from audit.assess import Assessment, Result
+from audit.assessment import Assessment, Judged, Result
 from audit.prevalence import Interval
 from audit.signature import differing
 
@@ -36,6 +36,7 @@ class Difference:
         change: second minus first; None where either has no estimate.
         interval: 95 % interval of the change; None exactly when `change` is.
         verdict: whether the interval lies above 0, below it, or around it.
+        exact: whether both shares count all that there is, so that the change has no sampling error.
     """
 
     rule: str
@@ -46,6 +47,7 @@ class Difference:
     change: float | None
     interval: Interval | None
     verdict: Change
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ def _rule(rule: str, first: Result | None, second: Result | None) -> Difference:
     assert named is not None
     before = None if first is None else _estimate(first.share, first.interval)
     after = None if second is None else _estimate(second.share, second.interval)
-    return _difference(rule, named.rule.name, None, before, after)
+    found = _difference(rule, named.rule.name, None, before, after)
+    return replace(found, exact=found.change is not None and named.judged is Judged.SHARDS)
 
 
 def _difference(

@@ -24,7 +24,7 @@ from audit.format_measures import (
     skeleton_features,
     top_share,
 )
-from audit.format_sample import SIGNAL, Sample, cheap_rows, read_texts, sample_findings
+from audit.format_sample import SIGNAL, Sample, Sampling, cheap_rows, read_texts, sample_findings
 from detectors.errors import FindingsError, InputError
 
 if TYPE_CHECKING:
@@ -137,7 +137,11 @@ class FormatProfile:
 
 
 def format_profile(
-    findings: Findings, *, reference: Findings | None = None, corpus: str | None = None
+    findings: Findings,
+    *,
+    reference: Findings | None = None,
+    corpus: str | None = None,
+    sampling: Sampling | None = None,
 ) -> FormatProfile | None:
     """Profile the form of a corpus.
 
@@ -145,6 +149,7 @@ def format_profile(
         findings: of a scan.
         reference: of a scan to measure distances to.
         corpus: folder that the files were moved to.
+        sampling: that has taken in all parts of the findings; None reads them for it.
 
     Returns:
         The profile; None where `format` was not measured.
@@ -161,7 +166,7 @@ def format_profile(
         raise FindingsError(
             f"{reference.directory}: format was not scanned as in {findings.directory}. Scan both alike."
         )
-    total, samples = sample_findings(findings)
+    total, samples = sample_findings(findings) if sampling is None else sampling.samples()
     chosen = dict(list(samples.items())[:MAX_SOURCES])
     sizes = [int((sample.counts["words"] >= LEAST_WORDS).sum()) for sample in chosen.values()]
     equal_rows = min((size for size in sizes if size >= _MIN_EQUAL_ROWS), default=None)
@@ -266,7 +271,7 @@ class _Profiler:
             replace(
                 each,
                 text=self._rendered(known[each.index], kind),
-                example=known[each.index][:_EXAMPLE_BYTES].decode("utf-8", "ignore"),
+                example=_beginning(known[each.index]),
             )
             for each in found
         )
@@ -277,6 +282,11 @@ class _Profiler:
         if kind == "skeleton":
             return render_skeleton(text, self.reader.shape)
         return render_edges(text, self.reader.shape)[kind == "closing"]
+
+
+def _beginning(text: bytes) -> str:
+    cut = text[:_EXAMPLE_BYTES].decode("utf-8", "ignore")
+    return cut if len(text) <= _EXAMPLE_BYTES else f"{cut}…"
 
 
 def _recurring(sample: Sample, cheap: Sample, kind: str) -> tuple[Recurring, ...]:

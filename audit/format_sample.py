@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from audit.findings_folder import Findings
 
-__all__ = ["FIELDS", "MOST_ROWS", "SIGNAL", "Sample", "cheap_rows", "read_texts", "sample_findings"]
+__all__ = ["FIELDS", "MOST_ROWS", "SIGNAL", "Sample", "Sampling", "cheap_rows", "read_texts", "sample_findings"]
 
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
@@ -86,26 +86,43 @@ def sample_findings(findings: Findings, most: int = MOST_ROWS) -> tuple[Sample, 
 
     A row is chosen by a hash of its place in the corpus and the scan's seed: the same ones each time.
     """
-    held: dict[str, _Held] = {}
-    total = _Held(most)
-    start = number = 0
+    sampling = Sampling(findings.seed, most)
     for part in findings.parts({SIGNAL: frozenset((*_HASHES, *FIELDS))}):
+        sampling.add(part)
+    return sampling.samples()
+
+
+class Sampling:
+    """What `sample_findings` draws, part by part: for who reads the same parts for something else besides."""
+
+    def __init__(self, seed: int, most: int = MOST_ROWS) -> None:
+        self._seed, self._most = seed, most
+        self._total = _Held(most)
+        self._sources: dict[str, _Held] = {}
+        self._start = self._number = 0
+
+    def add(self, part: pl.DataFrame) -> None:
+        """Take in the next part of findings, which has `format`."""
         found = part[SIGNAL].struct
         some = found.field("skeleton").is_not_null().to_numpy()
         rows = np.flatnonzero(some)
         columns: dict[str, npt.NDArray[np.generic]] = {
-            "index": rows + start,
-            "key": _keys(rows + start, findings.seed),
-            "part": np.full(len(rows), number),
+            "index": rows + self._start,
+            "key": _keys(rows + self._start, self._seed),
+            "part": np.full(len(rows), self._number),
             **{name: found.field(name).fill_null(0).to_numpy()[rows] for name in (*_HASHES, *FIELDS)},
         }
-        total.add(columns)
+        self._total.add(columns)
         for name, chosen in _by_source(part["source"], some):
-            held.setdefault(name, _Held(most)).add({key: values[chosen] for key, values in columns.items()})
-        start, number = start + part.height, number + 1
-    samples = {name: each.sample() for name, each in held.items()}
-    ordered = dict(sorted(samples.items(), key=lambda item: (-item[1].rows, item[0])))
-    return total.sample(), ordered
+            held = self._sources.setdefault(name, _Held(self._most))
+            held.add({key: values[chosen] for key, values in columns.items()})
+        self._start, self._number = self._start + part.height, self._number + 1
+
+    def samples(self) -> tuple[Sample, dict[str, Sample]]:
+        """The sample of all rows, and that of each source, most rows first."""
+        samples = {name: each.sample() for name, each in self._sources.items()}
+        ordered = dict(sorted(samples.items(), key=lambda item: (-item[1].rows, item[0])))
+        return self._total.sample(), ordered
 
 
 def _keys(index: I64, seed: int) -> U64:

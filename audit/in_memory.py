@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detectors.errors import ConfigError
@@ -36,6 +37,8 @@ class Judge:
         rules: `[tool.foxing.rule.ID]` tables, by id.
         device: auto, cpu or cuda.
         drop: ids of the rules whose hits get the action drop, besides those that the rules themselves drop.
+        reference: human reference of the user's own (`foxing calibrate`) that comes before the bundled one; None for
+            the bundled one alone.
     """
 
     signals: tuple[str, ...] = PER_TEXT
@@ -43,11 +46,12 @@ class Judge:
     rules: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     device: str = "auto"
     drop: tuple[str, ...] = ()
+    reference: Path | None = None
 
     @classmethod
     def of(cls, config: Config, signals: Sequence[str] = PER_TEXT, *, drop: Sequence[str] = ()) -> Judge:
-        """A judge with the settings and rules of a configuration."""
-        return cls(tuple(signals), config.signals, config.rules, config.scan.device, tuple(drop))
+        """A judge with the settings, the rules and the human reference of a configuration."""
+        return cls(tuple(signals), config.signals, config.rules, config.scan.device, tuple(drop), config.reference)
 
     def __getstate__(self) -> dict[str, object]:
         """Its fields: what was loaded stays where it was."""
@@ -88,11 +92,15 @@ class Judge:
 
         return Device(ScanConfig(device=self.device).device)
 
-    def frame(self, texts: Iterable[str | bytes | None]) -> pl.DataFrame:
+    def frame(
+        self, texts: Iterable[str | bytes | None], *, sources: Iterable[str | None] | None = None
+    ) -> pl.DataFrame:
         """Measure and judge texts.
 
         Args:
             texts: documents; None has no measurement, and invalid UTF-8 is counted as such.
+            sources: source or domain of each text, for a reference made by groups and for rules that read `source`;
+                None leaves every text without one: such a reference then judges none.
 
         Returns:
             A row a text, in order: `row` i64, `unmeasured` u32 (signals without a measurement), `errors` list[str], a
@@ -100,12 +108,13 @@ class Judge:
             Binary fields, such as MinHash signatures, are left out.
 
         Raises:
-            PluginError: no such signal. ConfigError: settings that it does not have, a signal that reads columns, or a
-                rule to drop by that does not exist, may only report, or reads what is not measured.
+            PluginError: no such signal. ConfigError: settings that it does not have, a signal that reads columns, a
+                rule to drop by that does not exist, may only report, or reads what is not measured, a reference that
+                cannot be used, or another number of sources than of texts.
         """
         import polars as pl
 
-        from audit.calibrate import calibrated
+        from audit.calibrate import calibrated, tables_for
         from audit.evaluate import measure_blocks
         from audit.rules import decide
         from detectors.documents import Documents
@@ -118,19 +127,26 @@ class Judge:
         frame = pl.DataFrame(structs).select(
             shard=pl.lit(_NO_SHARD),
             row=pl.int_range(pl.len(), dtype=pl.Int64),
-            source=pl.lit(_NO_SHARD),
+            source=_sources(sources, len(documents)),
             unmeasured=pl.sum_horizontal(pl.all().is_null().cast(pl.UInt32)),
             errors=_errors(found, len(documents)),
             **{one.name: pl.col(one.name) for one in structs},
         )
-        return decide(calibrated(frame), self._rules).drop("shard", "source")
+        return decide(calibrated(frame, tables_for(self.reference)), self._rules).drop("shard", "source")
 
-    def columns(self, texts: Iterable[str | bytes | None], fields: Sequence[str]) -> dict[str, list[object]]:
+    def columns(
+        self,
+        texts: Iterable[str | bytes | None],
+        fields: Sequence[str],
+        *,
+        sources: Iterable[str | None] | None = None,
+    ) -> dict[str, list[object]]:
         """Some fields of `frame` as Python lists, for pipelines that know no Arrow.
 
         Args:
             texts: documents.
             fields: columns, or `signal.field`.
+            sources: source or domain of each text, as `frame` takes it.
 
         Returns:
             Field to one value a text; not-a-number is None.
@@ -140,7 +156,7 @@ class Judge:
         """
         from audit.export import selected
 
-        return selected(self.frame(texts), fields).to_dict(as_series=False)
+        return selected(self.frame(texts, sources=sources), fields).to_dict(as_series=False)
 
     def types(self, fields: Sequence[str]) -> dict[str, pa.DataType]:
         """Arrow types of what `columns` gives, without measuring anything.
@@ -163,6 +179,16 @@ class Judge:
             if name not in known:
                 raise ConfigError(f"fields: no column {name!r}. {nearest(name, known)}")
         return {name: known[name] for name in fields}
+
+
+def _sources(sources: Iterable[str | None] | None, rows: int) -> pl.Series:
+    """str[rows], as findings have it: a source that is null has a name too."""
+    import polars as pl
+
+    named = [_NO_SHARD] * rows if sources is None else list(sources)
+    if len(named) != rows:
+        raise ConfigError(f"sources: {len(named):,} for {rows:,} texts. Give one for each text.")
+    return pl.Series(named, dtype=pl.String).fill_null("(null)")
 
 
 def _struct(signal: Signal, measured: Sequence[Measured]) -> pl.Series:

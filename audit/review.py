@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from audit.worst import Scalar
     from detectors.documents import Documents
 
-__all__ = ["Pair", "Run", "Side", "review", "runs_of"]
+__all__ = ["Pair", "Reviewing", "Run", "Side", "review", "runs_of"]
 
 _DUPLICATES, _LEAKAGE = "duplicates", "leakage"
 _SHINGLE_WORDS = 5
@@ -95,26 +95,45 @@ def review(
         ConfigError: the rule is about single rows, or its signal was not scanned.
         InputError: a file is gone or changed.
     """
-    about = next((name for name in (_DUPLICATES, _LEAKAGE) if f"{name}." in rule.when), None)
-    if about is None:
-        raise ConfigError(f"rule {rule.id}: compares no row with another. Review rules over duplicates or leakage.")
-    if about not in {signal.name for signal in findings.measured}:
-        raise ConfigError(f"rule {rule.id}: {about} was not scanned in {findings.directory}. Scan with what it needs.")
-    worst: Worst | None = None
+    reviewing = Reviewing(findings, rule, top=top, source=source)
     for part in findings.parts():
         frame = calibrated(part, tables_of(findings))
-        if worst is None:
-            worst = Worst(_showing(rule, about, frame), top)
-        hit = evaluate(frame, [rule])[rule.id]
-        if about == _DUPLICATES:
-            hit &= frame[about].struct.field("keeper_row").is_not_null()  # a row that is kept has nothing beside it
-        worst.add(frame, hit if source is None else hit & (frame["source"] == source))
-    found = worst.cases({shard.key: shard.key for shard in findings.shards}) if worst else ()
-    cases = [(case.uri, case.row or 0) for case in found]
-    rows = [{name.removeprefix(f"{about}."): value for name, value in case.values.items()} for case in found]
-    if about == _DUPLICATES:
-        return _duplicates(findings, rule, cases, rows, corpus)
-    return _leaks(findings, rule, cases, rows, corpus)
+        reviewing.add(frame, evaluate(frame, [rule])[rule.id])
+    return reviewing.pairs(corpus)
+
+
+class Reviewing:
+    """What `review` looks for, part by part: for who reads the same parts for something else besides."""
+
+    def __init__(self, findings: Findings, rule: Rule, *, top: int = 10, source: str | None = None) -> None:
+        """Nothing read yet; arguments and errors are those of `review`."""
+        about = next((name for name in (_DUPLICATES, _LEAKAGE) if f"{name}." in rule.when), None)
+        if about is None:
+            raise ConfigError(f"rule {rule.id}: compares no row with another. Review rules over duplicates or leakage.")
+        if about not in {signal.name for signal in findings.measured}:
+            raise ConfigError(
+                f"rule {rule.id}: {about} was not scanned in {findings.directory}. Scan with what it needs."
+            )
+        self._findings, self._rule, self._about = findings, rule, about
+        self._top, self._source = top, source
+        self._worst: Worst | None = None
+
+    def add(self, frame: pl.DataFrame, hit: pl.Series) -> None:
+        """Take in the next part of findings, calibrated, with what the rule says of each row."""
+        if self._worst is None:
+            self._worst = Worst(_showing(self._rule, self._about, frame), self._top)
+        if self._about == _DUPLICATES:  # a row that is kept has nothing beside it
+            hit = hit & frame[self._about].struct.field("keeper_row").is_not_null()
+        self._worst.add(frame, hit if self._source is None else hit & (frame["source"] == self._source))
+
+    def pairs(self, corpus: str | None = None) -> tuple[Pair, ...]:
+        """The worst cases of all parts, with their texts; `corpus` is the folder that the corpus was moved to."""
+        worst, about = self._worst, self._about
+        found = worst.cases({shard.key: shard.key for shard in self._findings.shards}) if worst else ()
+        cases = [(case.uri, case.row or 0) for case in found]
+        rows = [{name.removeprefix(f"{about}."): value for name, value in case.values.items()} for case in found]
+        read = _duplicates if about == _DUPLICATES else _leaks
+        return read(self._findings, self._rule, cases, rows, corpus)
 
 
 def _showing(rule: Rule, about: str, frame: pl.DataFrame) -> Rule:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from audit.findings_folder import Findings
 
-__all__ = ["MEASURES", "Share", "Sums", "UnknownShares", "unknown_shares"]
+__all__ = ["MEASURES", "Share", "Sums", "UnknownCounts", "UnknownShares", "unknown_shares"]
 
 MEASURES = ("unknown", "corrected")
 _Z = 1.959963984540054
@@ -147,13 +147,25 @@ class _Source:
 
 def unknown_shares(findings: Findings) -> list[UnknownShares]:
     """Shares of a scan that measured `cloze`: those of the whole corpus first, then of each source, by name."""
-    import polars as pl
-
-    sources: dict[str, _Source] = {}
+    counts = UnknownCounts()
     for part in findings.parts({"cloze": _FIELDS}):
-        flat = part.select("source", pl.col("cloze").struct.unnest())
+        counts.add(part)
+    return counts.shares()
+
+
+class UnknownCounts:
+    """What `unknown_shares` counts, part by part: for who reads the same parts for something else besides."""
+
+    def __init__(self) -> None:
+        self._sources: dict[str, _Source] = {}
+
+    def add(self, part: pl.DataFrame) -> None:
+        """Take in the next part of findings, which has `cloze`."""
+        import polars as pl
+
+        flat = part.select("source", pl.col("cloze").struct.field(*sorted(_FIELDS)))
         for (name,), frame in flat.group_by("source", maintain_order=True):
-            source = sources.setdefault(str(name), _Source())
+            source = self._sources.setdefault(str(name), _Source())
             source.rows += frame.height
             asked = frame.filter(pl.col("asked").is_not_null())
             source.chosen += asked.height
@@ -161,10 +173,13 @@ def unknown_shares(findings: Findings) -> list[UnknownShares]:
             for kind in ("", *KINDS):
                 for measure in MEASURES:
                     source.sums.setdefault((kind, measure), Sums()).update(*_columns(some, kind, measure))
-    whole = _Source()
-    for name in sorted(sources):
-        whole.add(sources[name])
-    return [whole.shares(""), *(sources[name].shares(name) for name in sorted(sources))]
+
+    def shares(self) -> list[UnknownShares]:
+        """What all parts say."""
+        whole, sources = _Source(), self._sources
+        for name in sorted(sources):
+            whole.add(sources[name])
+        return [whole.shares(""), *(sources[name].shares(name) for name in sorted(sources))]
 
 
 def _columns(frame: pl.DataFrame, kind: str, measure: str) -> Sequence[Floats]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from audit.calibrate import calibrated, tables_of
 from audit.findings_folder import Findings
 from audit.layout import Kind
 from audit.rules import Action, Rule, applicable, choose, dropping
 from curricula.protocols import Curriculum, Editing
 from detectors.errors import ConfigError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["choose_drops", "has_answers", "need_signals", "need_stage"]
 
@@ -59,7 +62,7 @@ def need_stage(findings: Findings, stage: str, purpose: str, signal: str) -> Non
 
 
 def choose_drops(
-    findings: Findings, rules: Sequence[Rule], prefixes: Mapping[str, str]
+    findings: Findings, rules: Sequence[Rule], prefixes: Mapping[str, str], schema: pl.Schema | None
 ) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
     """Rules that can be judged on these findings, and the ids of those that drop.
 
@@ -67,9 +70,8 @@ def choose_drops(
         findings: of a finished scan.
         rules: all there are.
         prefixes: of the ids of rules that are to drop, and who asks for each.
+        schema: of the findings (`curricula.decisions.schema_of`).
     """
-    first = next((part for part in findings.parts() if part.height), None)
-    schema = None if first is None else calibrated(first, tables_of(findings)).schema
     judged = tuple(rule for rule in rules if schema is not None and applicable(rule, schema))
     measured = {rule.id for rule in judged}
     asked: set[str] = set()

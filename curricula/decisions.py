@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import tempfile
 import threading
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from audit.calibrate import SIGNAL, calibrated, tables_of
 from audit.expressions import parse
-from audit.findings_folder import Findings
+from audit.findings_folder import Fields, Findings
 from audit.replacing import explained
 from audit.rules import Action, Rule, decide, settle
 from curricula.allow import FAMILY, AllowList
@@ -23,7 +24,7 @@ from detectors.errors import ConfigError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["MEASURES", "Spool", "counting", "decided_parts"]
+__all__ = ["MEASURES", "Spool", "counting", "decided_parts", "schema_of"]
 
 _ROWS = 16_384
 _IN_MEMORY_BYTES = 1 << 20
@@ -38,13 +39,24 @@ MEASURES = {
 }
 """What is spooled of each row besides what curricula need, by name: signal and field; null where not measured."""
 _DROPPED = ("dropped_by", "spared")
+_SETTLED = frozenset(("action", "dropped_by"))
 _DECIDED = ("shard", "row", "source", "rules", "exempt", "action")
 # Read by calibration.
 _MARGIN = ("margin", "tier", "language", "length", "style")
 
 
-def counting(tokens: str, findings: Findings) -> dict[str, tuple[str, str]]:
+def schema_of(findings: Findings) -> pl.Schema | None:
+    """Columns of calibrated findings; None where they have no row."""
+    first = next((part for part in findings.parts() if part.height), None)
+    return None if first is None else calibrated(first, tables_of(findings)).schema
+
+
+def counting(tokens: str, schema: pl.Schema | None) -> dict[str, tuple[str, str]]:
     """`MEASURES` with tokens counted by another field of findings, `SIGNAL.FIELD`.
+
+    Args:
+        tokens: the field.
+        schema: of the findings (`schema_of`).
 
     Raises:
         ConfigError: no such field was measured, or it is no whole number.
@@ -52,10 +64,9 @@ def counting(tokens: str, findings: Findings) -> dict[str, tuple[str, str]]:
     import polars as pl
 
     signal, _, field = tokens.partition(".")
-    first = next((part for part in findings.parts() if part.height), None)
-    kind = None if first is None else first.schema.get(signal)
+    kind = None if schema is None else schema.get(signal)
     fields = {entry.name: entry.dtype for entry in kind.fields} if isinstance(kind, pl.Struct) else {}
-    if first is not None and not (field in fields and fields[field].is_integer()):
+    if schema is not None and not (field in fields and fields[field].is_integer()):
         whole = ", ".join(f"{signal}.{name}" for name, dtype in fields.items() if dtype.is_integer())
         raise ConfigError(
             f"count = {tokens!r} is no whole number in these findings (of {signal} there is: {whole or 'nothing'}). "
@@ -70,6 +81,7 @@ def decided_parts(
     needs: Iterable[str] = (),
     allow: AllowList | None = None,
     measures: Mapping[str, tuple[str, str]] = MEASURES,
+    read: Iterable[pl.DataFrame] | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Findings in corpus order, calibrated and decided, with the fields that rules, curricula and the tally read.
 
@@ -82,6 +94,8 @@ def decided_parts(
         needs: signals to read whole.
         allow: None exempts no row.
         measures: what else to read, as `MEASURES` has it.
+        read: all parts of the findings, calibrated, where they are read for something else already; None reads the
+            fields that are needed.
     """
     import polars as pl
 
@@ -89,8 +103,13 @@ def decided_parts(
     # What orders and describes examples is not read here, and was checked when the rules were chosen.
     bare = [_bare(rule) for rule in rules]
     drop = [rule.id for rule in rules if rule.action is Action.DROP]
-    for part in _gathered(findings.parts(chosen)):
-        decided = decide(calibrated(part, tables_of(findings)), bare)
+    parts: Iterator[pl.DataFrame]
+    if read is None:
+        parts = (calibrated(part, tables_of(findings)) for part in _gathered(findings.parts(chosen)))
+    else:
+        parts = _gathered(part.select(name for name in part.columns if _is_read(part, name, chosen)) for part in read)
+    for part in parts:
+        decided = decide(part, bare)
         exempt = None if allow is None else allow.marks(decided)
         if exempt is None or not exempt.any():
             yield decided.with_columns(exempt=pl.lit(value=False), spared=pl.lit(value=False))
@@ -114,6 +133,12 @@ def _fields(
     if "machine_share" in fields[SIGNAL]:
         fields[SIGNAL].add("windows")
     return {name: frozenset(read) for name, read in fields.items()} | dict.fromkeys(whole)
+
+
+def _is_read(part: pl.DataFrame, name: str, chosen: Fields) -> bool:
+    import polars as pl
+
+    return name in chosen or not isinstance(part.schema[name], pl.Struct)
 
 
 def _exempted(decided: pl.DataFrame, exempt: npt.NDArray[np.bool_], drop: Sequence[str]) -> pl.DataFrame:
@@ -161,6 +186,7 @@ class Spool:
         self._heights: list[int] = []
         self._schema: dict[str, pl.DataType] = {}
         self._needs: tuple[str, ...] = ()
+        self._drop: tuple[str, ...] | None = None
 
     @property
     def rows(self) -> int:
@@ -192,11 +218,30 @@ class Spool:
         """What was written down, in the same order."""
         import polars as pl
 
+        wanted = None if columns is None else list(columns)
+        settles = self._drop is not None and (wanted is None or not _SETTLED.isdisjoint(wanted))
+        read = wanted if wanted is None or not settles else list(dict.fromkeys((*wanted, "rules", *_SETTLED)))
         for start, stop in zip(self._starts, self._starts[1:], strict=False):
             with self._lock:  # a query may read it in several threads
                 self._file.seek(start)
                 stored = self._file.read(stop - start)
-            yield pl.read_ipc(io.BytesIO(stored), columns=None if columns is None else list(columns))
+            frame = pl.read_ipc(io.BytesIO(stored), columns=read)
+            if settles:
+                frame = settle(frame, self._drop or ()).select(wanted or frame.columns)
+            yield frame
+
+    def seen(self, needs: Sequence[str], drop: Sequence[str] | None) -> Spool:
+        """The same rows for another request: with some of the signals, and settled by other rules that drop.
+
+        It reads from the same file, which is the first one's to close. No row is on an allow-list.
+
+        Args:
+            needs: signals, among those that were written down.
+            drop: ids of rules; None for those by which the rows were decided.
+        """
+        other = copy.copy(self)
+        other._needs, other._drop = tuple(dict.fromkeys(needs)), None if drop is None else tuple(drop)
+        return other
 
     def column(self, name: str) -> pl.Series:
         """One column over all rows."""

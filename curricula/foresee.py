@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ from curricula.allow import AllowList
 from curricula.budgets import Budget, limit
 from curricula.choosing import choose_drops, has_answers, need_signals, need_stage
 from curricula.composing import Settings, resolve
-from curricula.decisions import Spool, counting, decided_parts
+from curricula.decisions import Spool, counting, decided_parts, schema_of
 from curricula.guards import Limits, refusal
 from curricula.inputs import find_input
 from curricula.part_files import Layout
@@ -38,7 +38,21 @@ from curricula.splitting import held_out
 from curricula.tally import Tally
 from detectors.errors import ConfigError
 
-__all__ = ["Preview", "Request", "asked_of", "described", "foresee", "preview", "settings_of"]
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = [
+    "Prepared",
+    "Preview",
+    "Request",
+    "asked_of",
+    "carried_out",
+    "described",
+    "foresee",
+    "prepare",
+    "preview",
+    "settings_of",
+]
 
 DUPLICATES = "duplicates"
 
@@ -123,6 +137,46 @@ def preview(findings: Findings, rules: Sequence[Rule], request: Request) -> Prev
 
 def foresee(findings: Findings, rules: Sequence[Rule], request: Request, spool: Spool) -> tuple[Preview, Settled]:
     """The preview, and what is to become of each row; decided rows are written to the spool."""
+    prepared = prepare(findings, rules, request, schema_of(findings))
+    allowed = _allowed(findings, request)
+    spool.fill(
+        decided_parts(findings, prepared.judged, prepared.needs, allowed, prepared.measures),
+        prepared.needs,
+        prepared.measures,
+    )
+    return carried_out(findings, prepared, spool)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request, held against findings.
+
+    Attributes:
+        request: as it was made.
+        curricula: as built, in the order in which they are applied.
+        judged: the rules that can be judged, in rule order, those that drop with that action.
+        drop: ids of the rules that drop.
+        needs: signals that curricula read.
+        measures: what else is read of each row, as `curricula.decisions.MEASURES` has it.
+    """
+
+    request: Request
+    curricula: tuple[Curriculum, ...]
+    judged: tuple[Rule, ...]
+    drop: tuple[str, ...]
+    needs: tuple[str, ...]
+    measures: Mapping[str, tuple[str, str]]
+
+
+def prepare(findings: Findings, rules: Sequence[Rule], request: Request, schema: pl.Schema | None) -> Prepared:
+    """Hold a request against findings, before any row is read; errors are those of `preview`.
+
+    Args:
+        findings: of a finished scan.
+        rules: all there are.
+        request: what to make of them.
+        schema: of the findings (`curricula.decisions.schema_of`).
+    """
     curricula = resolve(request.curriculum, request.seed, request.tables)
     need_signals(findings, curricula)
     if request.shape.split is not None:
@@ -131,10 +185,14 @@ def foresee(findings: Findings, rules: Sequence[Rule], request: Request, spool: 
     for curriculum in curricula:
         if isinstance(curriculum, Dropping):
             asked |= {rule: f"curriculum {curriculum.name} drops {rule}" for rule in curriculum.drops}
-    judged, drop = choose_drops(findings, rules, asked)
-    needs = [name for curriculum in curricula for name in curriculum.needs]
-    measures = counting(request.count, findings)
-    spool.fill(decided_parts(findings, judged, needs, _allowed(findings, request), measures), needs, measures)
+    judged, drop = choose_drops(findings, rules, asked, schema)
+    needs = tuple(name for curriculum in curricula for name in curriculum.needs)
+    return Prepared(request, curricula, judged, drop, needs, counting(request.count, schema))
+
+
+def carried_out(findings: Findings, prepared: Prepared, spool: Spool) -> tuple[Preview, Settled]:
+    """The preview of a request whose rows were decided, and what is to become of each row."""
+    request, curricula, judged, drop = prepared.request, prepared.curricula, prepared.judged, prepared.drop
     settled = _settled(spool, drop, curricula, request)
     ranked, order, division = settled.ranked, settled.order, settled.division
     tally = Tally.of(spool, ranked, [rule.id for rule in judged])

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING
 
+from audit.calibrate import calibrated, tables_of
 from audit.report.content_training import Outcome, Outcomes
-from curricula.foresee import Preview, Request, preview
+from curricula.choosing import choose_drops
+from curricula.decisions import Spool, decided_parts, schema_of
+from curricula.foresee import Prepared, Preview, Request, carried_out, prepare
 from curricula.protocols import CURRICULA
 from detectors import registry
 from detectors.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from audit.findings_folder import Findings
     from audit.rules import Rule
     from curricula.composing import Settings
 
-__all__ = ["outcomes", "plans"]
+__all__ = ["Outlook", "outcomes", "plans"]
 
 _FILTER = "FX101"
 _ORIGINAL = "original"
@@ -46,19 +53,69 @@ def plans(asked: Sequence[Sequence[str]], *, seed: int, tables: Settings | None 
 def outcomes(findings: Findings, rules: Sequence[Rule], requests: Sequence[Request]) -> Outcomes:
     """Foresee each request; one that cannot be carried out on these findings says why.
 
+    Args:
+        findings: of a finished scan.
+        rules: all there are.
+        requests: as `plans` makes them: they count the same tokens and have no allow-list.
+
     Raises:
         PluginError: a curriculum that does not exist, or does not keep its contract.
     """
-    count = requests[0].count if requests else Request().count
-    return Outcomes(count, tuple(_outcome(findings, rules, request) for request in requests))
+    with closing(Outlook(findings, rules, requests)) as outlook:
+        outlook.read(calibrated(part, tables_of(findings)) for part in findings.parts())
+        return outlook.outcomes()
 
 
-def _outcome(findings: Findings, rules: Sequence[Rule], request: Request) -> Outcome:
-    name = ", ".join((*request.curriculum, *(f"--drop {rule}" for rule in request.drop)))
-    try:
-        return _told(name, preview(findings, rules, request))
-    except (ConfigError, InputError) as error:
-        return Outcome(name, absent=str(error))
+class Outlook:
+    """Foresees requests from one reading of the findings: what any of them needs of a row is put on disk once."""
+
+    def __init__(self, findings: Findings, rules: Sequence[Rule], requests: Sequence[Request]) -> None:
+        """Nothing read yet; arguments and errors are those of `outcomes`."""
+        self._findings = findings
+        self._requests = requests
+        schema = schema_of(findings) if requests else None
+        self._prepared: list[Prepared | str] = []
+        for request in requests:
+            try:
+                self._prepared.append(prepare(findings, rules, request, schema))
+            except (ConfigError, InputError) as error:
+                self._prepared.append(str(error))
+        self._judged, self._drop = choose_drops(findings, rules, {}, schema)
+        self._spool = Spool()
+
+    def read(self, parts: Iterable[pl.DataFrame]) -> None:
+        """Decide all parts of the findings, which come calibrated and in corpus order."""
+        prepared = [one for one in self._prepared if isinstance(one, Prepared)]
+        if not prepared:
+            for _ in parts:
+                pass
+            return
+        needs, measures = list(chain.from_iterable(one.needs for one in prepared)), prepared[0].measures
+        decided = decided_parts(self._findings, self._judged, needs, measures=measures, read=parts)
+        self._spool.fill(decided, needs, measures)
+
+    def outcomes(self, tell: Callable[[int], None] = lambda done: None) -> Outcomes:
+        """What would become of the rows; `tell` is called with the number of requests that are done."""
+        count = self._requests[0].count if self._requests else Request().count
+        found = []
+        for request, prepared in zip(self._requests, self._prepared, strict=True):
+            found.append(self._outcome(request, prepared))
+            tell(len(found))
+        return Outcomes(count, tuple(found))
+
+    def _outcome(self, request: Request, prepared: Prepared | str) -> Outcome:
+        name = ", ".join((*request.curriculum, *(f"--drop {rule}" for rule in request.drop)))
+        if isinstance(prepared, str):
+            return Outcome(name, absent=prepared)
+        try:
+            rows = self._spool.seen(prepared.needs, None if prepared.drop == self._drop else prepared.drop)
+            return _told(name, carried_out(self._findings, prepared, rows)[0])
+        except (ConfigError, InputError) as error:
+            return Outcome(name, absent=str(error))
+
+    def close(self) -> None:
+        """Let go of the rows."""
+        self._spool.close()
 
 
 def _told(name: str, foreseen: Preview) -> Outcome:

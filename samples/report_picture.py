@@ -7,20 +7,16 @@ Needs chromium and Playwright (pip install playwright). The same browser and fon
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+import audit
 from audit.config import Config, ScanConfig
-from audit.report.build import Asked, build_report
 from audit.report.document import schema
-from audit.report.page import render_page
-from audit.rules import DEFAULTS
-from audit.scan_run import scan
-from curricula.outcomes import outcomes, plans
+from curricula.report import Wanted, write_report
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SIGNALS = ("document", "diversity", "language", "near_dup", "residue", "ai_text", "format")
@@ -31,12 +27,9 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 def page(corpus: Path, folder: Path) -> Path:
     """A report on the corpus, in FOLDER."""
     config = Config(scan=ScanConfig(signals=SIGNALS, workers=1))
-    findings = scan([str(corpus)], folder / "audit", config).findings
-    report = build_report(findings, DEFAULTS, Asked(title="The sample corpus"))
-    foreseen = outcomes(findings, DEFAULTS, plans([["dedup"]], seed=findings.seed))
-    file = folder / "report.html"
-    file.write_text(render_page(dataclasses.replace(report, outcomes=foreseen)), "utf-8")
-    return file
+    found = audit.scan(corpus, folder / "audit", settings=config)
+    wanted = Wanted(title="The sample corpus", curricula=[["dedup"]])
+    return write_report(found, folder / "report.html", wanted)
 
 
 def draw(file: Path, browser: str) -> None:

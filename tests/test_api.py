@@ -12,10 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 import audit
+from audit.config import CalibrationConfig, Config
+from audit.export import selected
 from audit.in_memory import PER_TEXT, Judge
 from detectors.errors import ConfigError, FindingsError, PluginError
 from tests.corpora import texts
@@ -103,6 +106,53 @@ def test_texts_in_memory_are_measured_as_in_a_scan(home: Path) -> None:
         assert scanned[name].to_list() == judged[name]
     per_text = [[rule for rule in rules if not rule.startswith("FX3")] for rules in scanned["rules"]]
     assert per_text == judged["rules"]
+
+
+@pytest.mark.parametrize("by", [None, "source", "domain"])
+def test_texts_in_memory_are_judged_by_the_reference_of_the_settings_as_the_commands_judge(
+    by: str | None, tmp_path: Path, foxing: Callable[..., Any]
+) -> None:
+    random = np.random.default_rng(3)
+    human = [{"text": text, "kind": ["sea", "land"][at % 2]} for at, text in enumerate(texts(80, seed=5))]
+    rows = [{"text": text, "kind": ["sea", "land", None, "sky"][random.integers(4)]} for text in texts(40, seed=6)]
+    for name, part in (("human", human), ("corpus", [*rows, {"text": None, "kind": "sea"}])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part), "utf-8")
+    grouped = [] if by is None else ["--by", "kind"]
+    made = foxing("calibrate", tmp_path / "human.jsonl", "--fpr", "0.2", *grouped, "-o", tmp_path / "own.json")
+    assert made.code == 0, made.err
+    settings = tmp_path / "foxing.toml"
+    column = "" if by is None else {"source": 'by = "kind"', "domain": 'domain_column = "kind"'}[by]
+    settings.write_text(
+        f'{column}\n[calibration]\nreference = "own.json"\n[rule.FX101]\nwhen = "ai_text.p_human <= 0.2"\n', "utf-8"
+    )
+    assert (
+        foxing("scan", tmp_path / "corpus.jsonl", "-o", tmp_path / "audit", "--config", settings, settings=True).code
+        == 0
+    )
+    fields = ["document.words", "ai_text.margin", "ai_text.p_human", "ai_text.score", "rules", "action"]
+    said = foxing(
+        "findings", tmp_path / "audit", "--config", settings, "--columns", ",".join(fields), settings=True
+    ).out
+    scanned = [json.loads(line) for line in said.splitlines()]
+    every, sources = [row["text"] for row in rows] + [None], [row["kind"] for row in rows] + ["sea"]
+    judged = selected(audit.judge(every, sources=sources, settings=settings), fields)
+    memory = [json.loads(line) for line in judged.write_ndjson().splitlines()]
+    for row in scanned:
+        row["rules"] = [rule for rule in row["rules"] if not rule.startswith("FX3")]
+    assert memory == scanned
+    bundled = audit.judge(every)["ai_text"].struct.field("p_human").to_list()
+    moved = {sources[at] for at, row in enumerate(memory) if row["ai_text.p_human"] != pytest.approx(bundled[at])}
+    assert moved == ({"sea", "land"} if by else {"sea", "land", None, "sky"})
+    without = audit.judge(every, settings=settings)["ai_text"].struct.field("p_human").to_list()
+    assert (without == bundled) == (by is not None)
+
+
+def test_a_reference_that_cannot_be_used_and_sources_that_do_not_fit_are_said() -> None:
+    settings = Config(calibration=CalibrationConfig(reference="/nowhere/own.json"))
+    with pytest.raises(ConfigError, match=r"/nowhere/own\.json: cannot be read .* Make it with foxing calibrate"):
+        audit.judge(["a text"], settings=settings)
+    with pytest.raises(ConfigError, match="sources: 1 for 2 texts"):
+        audit.judge(["a text", "another"], sources=["sea"])
 
 
 def test_texts_without_measurement_are_counted_and_never_dropped() -> None:

@@ -85,7 +85,16 @@ def _table(differences: tuple[Difference, ...]) -> list[str]:
     for one in differences:
         shares = [_percent(None if pair is None else pair[0]) for pair in (one.before, one.after)]
         change = "-" if one.change is None else f"{100 * one.change:+.2f}"
-        rows.append((one.rule, one.source or one.name, *shares, change, _interval(one.interval), one.verdict.value))
+        rows.append(
+            (
+                one.rule,
+                one.source or one.name,
+                *shares,
+                change,
+                "exact" if one.exact else _interval(one.interval),
+                one.verdict.value,
+            )
+        )
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     aligned = [
         "  ".join(

@@ -19,8 +19,10 @@ __all__ = [
     "Render",
     "View",
     "aligned",
+    "certainty",
     "count",
     "interval",
+    "level",
     "percent",
     "plain",
     "render",
@@ -108,6 +110,11 @@ def interval(found: Interval | None) -> str:
     return "" if found is None else f"{percent(found.low)} to {percent(found.high)}"
 
 
+def certainty(result: Result) -> str:
+    """The interval of a result, or `exact` where every one was looked at."""
+    return "exact" if result.is_exact else interval(result.interval)
+
+
 def row_values(values: object) -> str:
     """What a rule read on one row: `ai_text.p_human=0.0004`.
 
@@ -124,12 +131,18 @@ def row_values(values: object) -> str:
     return plain(" ".join(pieces))
 
 
-def what(result: Result) -> str:
+def level(assessment: Assessment) -> str:
+    """Of the intervals of its rules, such as `95 %`; that of a sample is what all of them hold with together."""
+    return "95 %" if assessment.sample is None else f"{100 * (1 - assessment.sample.error):.4g} %"
+
+
+def what(result: Result, of: Assessment) -> str:
     """A result in one sentence, with n and interval."""
+    sure = f"{level(of)} interval {interval(result.interval)}"
     counted = f"{result.hits:,} of {count(result.n, result.judged.value)}"
     if result.share is None:
         return plain(f"{result.reason} ({counted} hit)" if result.n else str(result.reason))
     if result.corrected:
-        return f"an estimated {percent(result.share)} (95 % interval {interval(result.interval)}; {counted} flagged)"
-    found = f"{percent(result.share)} (95 % interval {interval(result.interval)}), {counted}"
+        return f"an estimated {percent(result.share)} ({sure}; {counted} flagged)"
+    found = f"{percent(result.share)} ({'exact' if result.is_exact else sure}), {counted}"
     return f"{found}; {plain(result.reason)}" if result.reason else found

@@ -5,11 +5,12 @@ No line begins with a value from data, because continuous integration takes a li
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from audit.assess import Verdict
-from audit.formats import View, aligned, count, interval, percent, plain, row_values, short, what
+from audit.formats import View, aligned, certainty, count, interval, level, percent, plain, row_values, short, what
 from audit.formats.forms import form_tables
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = ["render"]
 _COLORS = {Verdict.OVER: "31;1", Verdict.WITHIN: "32", Verdict.NO_ESTIMATE: "33", Verdict.NOT_APPLICABLE: "2"}
 _COLORS |= {Verdict.UNDECIDED: "33", Verdict.KNOWN: "33"}
 _ID = 5
+_NOTE = 110  # characters of a line of notes
 _TOP_SOURCES = 5
 _TOP_GROUPS = 30
 _TOP_ROWS = 3
@@ -35,7 +37,7 @@ def render(assessment: Assessment, view: View) -> str:
     """The whole report as lines of text, without a final newline."""
     blocks = [_headline(assessment), _table(assessment, view)]
     blocks += [_shares(result.shares, view) for result in assessment.results if result.shares is not None]
-    blocks += [_details(result, view) for result in assessment.over]
+    blocks += [_details(result, assessment, view) for result in assessment.over]
     if view.statistics:
         blocks += [_statistics(assessment), *_profile(assessment), *_form(assessment)]
     blocks.append([*_corpus(assessment), f"signature {plain(assessment.signature)}"])
@@ -65,7 +67,7 @@ def _named(results: Sequence[Result]) -> str:
 
 
 def _table(assessment: Assessment, view: View) -> list[str]:
-    rows = [("rule", "", "verdict", "budget", "found", "95 % interval", "hits of n")]
+    rows = [("rule", "", "verdict", "budget", "found", f"{level(assessment)} interval", "hits of n")]
     shown = [result for result in assessment.results if result.verdict is not Verdict.NOT_APPLICABLE]
     for result in shown:
         rows.append(
@@ -75,19 +77,20 @@ def _table(assessment: Assessment, view: View) -> list[str]:
                 result.verdict.value,
                 percent(result.rule.budget),
                 percent(result.share) if result.share is not None else "-",
-                interval(result.interval) or plain(result.reason or ""),
+                certainty(result) or plain(result.reason or ""),
                 f"{result.hits:,} of {count(result.n, result.judged.value)}" if result.n else "-",
             )
         )
     lines = aligned(rows)
     notes = [
-        f"{result.rule.id}: {plain(result.reason)}"
+        line
         for result in assessment.results
         if result.reason and result.share is not None
+        for line in _wrapped(f"{result.rule.id}: {plain(result.reason)}")
     ]
     absent = [result for result in assessment.results if result.verdict is Verdict.NOT_APPLICABLE]
     if absent:
-        notes.append("not judged: " + "; ".join(f"{one.rule.id} ({plain(one.reason or '')})" for one in absent))
+        notes += _wrapped("not judged: " + "; ".join(f"{one.rule.id} ({plain(one.reason or '')})" for one in absent))
     if not view.color:
         return [*lines, *notes]
     colored = (
@@ -95,6 +98,10 @@ def _table(assessment: Assessment, view: View) -> list[str]:
         for line, result in zip(lines[1:], shown, strict=True)
     )
     return [lines[0], *colored, *notes]
+
+
+def _wrapped(note: str) -> list[str]:
+    return textwrap.wrap(note, _NOTE, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _shares(shares: Shares, view: View) -> list[str]:
@@ -125,8 +132,10 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else percent(share)
 
 
-def _details(result: Result, view: View) -> list[str]:
-    lines = [f"{result.rule.id} {plain(result.rule.name)}: {what(result)}; budget {percent(result.rule.budget)}"]
+def _details(result: Result, assessment: Assessment, view: View) -> list[str]:
+    lines = [
+        f"{result.rule.id} {plain(result.rule.name)}: {what(result, assessment)}; budget {percent(result.rule.budget)}"
+    ]
     if result.by_words is not None and result.by_words.share is not None and result.shares is None:
         lines.append(f"  by words: {percent(result.by_words.share)} ({interval(result.by_words.interval)})")
     if len(result.sources) > 1 and not view.statistics:

@@ -76,6 +76,8 @@ def _list(value: object) -> list[Mapping[str, object]]:
 
 def _result(rule: Mapping[str, object]) -> Result:
     share, interval = _share(rule)
+    if share is not None and rule["judged"] == Judged.SHARDS.value:
+        interval = Interval(share, share)  # older files have an interval here, though every shard was looked at
     sources = tuple(
         SourceShare(str(one["source"]), int(str(one["n"])), int(str(one["hits"])), *_share(one))
         for one in _list(rule["sources"])

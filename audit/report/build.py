@@ -1,20 +1,21 @@
-"""Makes a report of findings: one pass for the figures that only a report has, and what the other commands know."""
+"""Makes a report of findings, in one pass over them: all that the other commands know, and figures of its own."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from audit import __version__
-from audit.assess import assess, flagging_rate
+from audit.assess import Assessing, flagging_rate
 from audit.assessment import Assessment, Result
 from audit.calibrate import SIGNAL, calibrated, reference, tables_of
 from audit.compare import Comparison, compare
 from audit.evidence import Evidence
 from audit.format_profile import format_profile
 from audit.format_sample import SIGNAL as FORM
+from audit.format_sample import Sampling
 from audit.profile import corpus_profile
 from audit.report.content import (
     Absent,
@@ -27,24 +28,24 @@ from audit.report.content import (
     SourceLine,
 )
 from audit.report.content_scores import Scores, Yield
-from audit.report.examples import examples
+from audit.report.examples import Examples
 from audit.report.groups import Trends, grouped, missing
 from audit.report.knowledge import KnownCounts, knowledge_section
 from audit.report.scores import RATES, THRESHOLDS, Flags, score_section, yield_section
 from audit.report.uniformity import uniformity_section
-from audit.report.variety import MEASURES, Histograms, reference_of, variety_section
 from audit.report.variety import SIGNAL as DIVERSITY
+from audit.report.variety import Histograms, reference_of, variety_section
 from audit.report.wording import caveats, meaning
 from audit.score_cells import ScoreCells
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from audit.findings_folder import Fields, Findings
+    from audit.findings_folder import Findings
     from audit.rules import Rule
     from audit.two_phase import Labels
 
-__all__ = ["NO_OUTCOMES", "NO_TRIAL", "Asked", "build_report"]
+__all__ = ["NO_OUTCOMES", "NO_TRIAL", "Asked", "Reading", "build_report"]
 
 MACHINE_WRITTEN = "FX101"
 NO_OUTCOMES = Absent("What curricula would keep was not worked out for this report.")
@@ -52,13 +53,6 @@ NO_TRIAL = Absent("No trial was named. Train with foxing trial, then foxing repo
 _NO_BASELINE = Absent("No earlier audit was named. foxing report DIR --baseline OLD shows what changed.")
 _MOST_FILES = 100
 _DEFAULT_RATE = 0.01
-_FIELDS: Fields = {
-    SIGNAL: None,
-    "document": frozenset({"words"}),
-    "language": frozenset({"language"}),
-    DIVERSITY: frozenset(MEASURES),
-    "knowledge": frozenset({"category", "corrected"}),
-}
 
 
 @dataclass(frozen=True)
@@ -92,7 +86,7 @@ def build_report(
     against: Findings | None = None,
     baseline: Assessment | None = None,
 ) -> Report:
-    """Everything that findings say. What curricula and trials say is left for `curricula.outcomes` to fill in.
+    """Everything that findings say. What curricula and trials say is for `curricula.report` to fill in.
 
     Args:
         findings: of a finished scan.
@@ -105,42 +99,72 @@ def build_report(
         ConfigError: as `audit.assess.assess`.
         FindingsError: the findings are torn.
     """
-    wanted = asked or Asked()
-    evidence = Evidence(tables_of(findings), wanted.labels)
-    assessment = assess(
-        findings, rules, budgets=wanted.budgets, strict=wanted.strict, top=wanted.examples, evidence=evidence
-    )
-    machine = next((result for result in assessment.results if result.rule.id == MACHINE_WRITTEN), None)
-    seen = _Seen(evidence, (flagging_rate(machine.rule) if machine else None) or _DEFAULT_RATE)
-    for part in findings.parts(_FIELDS):
-        seen.add(part)
-    scores, yields = seen.scores(findings, machine)
-    groups = grouped(seen.cells, machine.shares if machine else None, seen.trends, _no_share(machine))
-    return Report(
-        title=wanted.title,
-        foxing=__version__,
-        signature=assessment.signature,
-        data=_data(findings, assessment),
-        headline=_headline(machine),
-        rules=tuple(_rule(result) for result in assessment.results),
-        groups=groups,
-        missing_groups=missing(findings, groups),
-        scores=scores,
-        yield_curve=yields,
-        variety=variety_section(seen.diversity, reference_of(against), corpus_profile(findings)),
-        examples=examples(
-            findings, assessment.results, top=wanted.examples, corpus=wanted.corpus, with_text=wanted.with_text
-        ),
-        uniformity=uniformity_section(
-            format_profile(findings, reference=_with_form(against, findings), corpus=wanted.corpus),
-            with_text=wanted.with_text,
-        ),
-        knowledge=knowledge_section(findings, seen.known),
-        outcomes=NO_OUTCOMES,
-        trial=NO_TRIAL,
-        change=_change(baseline, assessment),
-        caveats=caveats(assessment),
-    )
+    reading = Reading(findings, rules, asked)
+    for _ in reading.parts():
+        pass
+    return reading.report(against=against, baseline=baseline)
+
+
+class Reading:
+    """What `build_report` does, part by part: for who reads the same parts for something else besides."""
+
+    def __init__(self, findings: Findings, rules: Sequence[Rule], asked: Asked | None = None) -> None:
+        """Nothing read yet; arguments and errors are those of `build_report`."""
+        self._findings = findings
+        self._asked = wanted = asked or Asked()
+        self._judging = Assessing(
+            findings,
+            rules,
+            budgets=wanted.budgets,
+            strict=wanted.strict,
+            top=wanted.examples,
+            evidence=Evidence(tables_of(findings), wanted.labels),
+        )
+        rates = [flagging_rate(rule) for rule in rules if rule.id == MACHINE_WRITTEN]
+        self._seen = _Seen(self._judging, next(iter(rates), None) or _DEFAULT_RATE)
+        self._examples = Examples(findings, rules, top=wanted.examples, with_text=wanted.with_text)
+        self._form = Sampling(findings.seed)
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """The parts of the findings in corpus order, calibrated, each taken in when it comes."""
+        for part in self._findings.parts():
+            frame = calibrated(part, self._judging.evidence.tables)
+            self._examples.add(frame, self._judging.add(frame))
+            self._seen.add(frame)
+            if FORM in frame.columns:
+                self._form.add(frame)
+            yield frame
+
+    def report(self, *, against: Findings | None = None, baseline: Assessment | None = None) -> Report:
+        """What all parts say; arguments and errors are those of `build_report`."""
+        findings, wanted, seen = self._findings, self._asked, self._seen
+        assessment = self._judging.assessment()
+        machine = next((result for result in assessment.results if result.rule.id == MACHINE_WRITTEN), None)
+        scores, yields = seen.scores(findings, machine)
+        groups = grouped(seen.cells, machine.shares if machine else None, seen.trends, _no_share(machine))
+        form = format_profile(
+            findings, reference=_with_form(against, findings), corpus=wanted.corpus, sampling=self._form
+        )
+        return Report(
+            title=wanted.title,
+            foxing=__version__,
+            signature=assessment.signature,
+            data=_data(findings, assessment),
+            headline=_headline(machine),
+            rules=tuple(_rule(result) for result in assessment.results),
+            groups=groups,
+            missing_groups=missing(findings, groups),
+            scores=scores,
+            yield_curve=yields,
+            variety=variety_section(seen.diversity, reference_of(against), corpus_profile(findings)),
+            examples=self._examples.shown(assessment.results, wanted.corpus),
+            uniformity=uniformity_section(form, with_text=wanted.with_text),
+            knowledge=knowledge_section(seen.known),
+            outcomes=NO_OUTCOMES,
+            trial=NO_TRIAL,
+            change=_change(baseline, assessment),
+            caveats=caveats(assessment),
+        )
 
 
 def _with_form(against: Findings | None, findings: Findings) -> Findings | None:
@@ -150,22 +174,23 @@ def _with_form(against: Findings | None, findings: Findings) -> Findings | None:
 
 
 class _Seen:
-    """What one pass over the parts collects."""
+    """What a report collects besides what the rules do."""
 
-    def __init__(self, evidence: Evidence, rate: float) -> None:
-        self.evidence = evidence
-        self.tables = evidence.tables or reference()
+    def __init__(self, judging: Assessing, rate: float) -> None:
+        self.evidence = judging.evidence
+        self.tables = self.evidence.tables or reference()
         self.rate = rate
-        self.cells = ScoreCells()
+        self.counted = judging.cells  # the same, where the rules estimate a share from them
+        self.cells = ScoreCells() if self.counted is None else self.counted
         self.flags = Flags((*RATES, *THRESHOLDS, rate))
         self.trends = Trends(rate)
         self.diversity = Histograms()
         self.known = KnownCounts()
 
-    def add(self, part: pl.DataFrame) -> None:
-        frame = calibrated(part, self.evidence.tables)
+    def add(self, frame: pl.DataFrame) -> None:
         if SIGNAL in frame.columns:
-            self.cells.add(ScoreCells.of(frame, self.tables, self.evidence.labels, rate=self.rate))
+            if self.counted is None:
+                self.cells.add(ScoreCells.of(frame, self.tables, self.evidence.labels, rate=self.rate))
             self.flags.add(frame)
             self.trends.add(frame)
         if DIVERSITY in frame.columns:

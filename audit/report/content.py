@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from audit.assessment import Judged
 from audit.intervals import Interval
 from audit.report.content_scores import Scores, Yield
 from audit.report.content_text import Shown, Uniformity, Variety
@@ -137,6 +138,11 @@ class RuleLine:
     n: int
     reason: str | None
     sources: tuple[SourceLine, ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all of what it counts was looked at, so that its share has no sampling error."""
+        return self.judged == Judged.SHARDS.value
 
 
 @dataclass(frozen=True)

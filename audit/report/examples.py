@@ -10,14 +10,17 @@ import numpy as np
 
 from audit.assessment import Result, Verdict
 from audit.report.content_text import Document, Excerpt, PairText, Shown
-from audit.review import Pair, Run, Side, review, runs_of
+from audit.review import Pair, Reviewing, Run, Side, runs_of
 from audit.rows import fetch, recorded_layout, scanned_shard
 from detectors.errors import FoxingError
 
 if TYPE_CHECKING:
-    from audit.findings_folder import Findings
+    import polars as pl
 
-__all__ = ["EXCERPTED", "PAIRED", "examples"]
+    from audit.findings_folder import Findings
+    from audit.rules import Rule
+
+__all__ = ["EXCERPTED", "PAIRED", "Examples"]
 
 PAIRED = ("FX301", "FX302", "FX303")
 EXCERPTED = ("FX101", "FX102")
@@ -27,38 +30,61 @@ _MOST_FACTS = 400
 Pieces = list[tuple[str, bool]]
 
 
-def examples(
-    findings: Findings, results: Sequence[Result], *, top: int, corpus: str | None, with_text: bool
-) -> tuple[Shown, ...]:
-    """The worst cases of rules about pairs of rows and about machine-written text, in rule order.
+class Examples:
+    """The worst cases of rules about pairs of rows and about machine-written text, found part by part."""
 
-    Args:
-        findings: of a finished scan.
-        results: judged rules; those that are not judged are said to be missing.
-        top: cases a rule.
-        corpus: folder that the corpus was moved to.
-        with_text: False reads no text and says so.
-    """
-    by_id = {result.rule.id: result for result in results}
-    chosen = [by_id[rule] for rule in (*PAIRED, *EXCERPTED) if rule in by_id]
-    return tuple(_shown(findings, result, top, corpus, with_text) for result in chosen)
+    def __init__(self, findings: Findings, rules: Sequence[Rule], *, top: int, with_text: bool) -> None:
+        """Nothing read yet.
 
+        Args:
+            findings: of a finished scan.
+            rules: all that are judged.
+            top: cases a rule.
+            with_text: False reads no text and says so.
+        """
+        self._findings = findings
+        self._top = top if with_text else 0
+        self._reviews: dict[str, Reviewing] = {}
+        self._refused: dict[str, str] = {}
+        for rule in rules:
+            if rule.id in PAIRED and self._top:
+                try:
+                    self._reviews[rule.id] = Reviewing(findings, rule, top=top)
+                except FoxingError as error:
+                    self._refused[rule.id] = str(error)
 
-def _shown(findings: Findings, result: Result, top: int, corpus: str | None, with_text: bool) -> Shown:
-    rule = result.rule
-    if result.verdict is Verdict.NOT_APPLICABLE:
-        return Shown(rule.id, rule.name, reason=f"Not judged: {result.reason}.")
-    if not result.hits:
-        return Shown(rule.id, rule.name, reason=f"No row is hit, of {result.n:,}.")
-    if not with_text or not top:
-        return Shown(rule.id, rule.name, reason="Texts were left out of this report, as asked.")
-    try:
-        if rule.id in PAIRED:
-            pairs = review(findings, rule, top=top, corpus=corpus)
-            return Shown(rule.id, rule.name, pairs=tuple(map(_pair, pairs)))
-        return Shown(rule.id, rule.name, excerpts=tuple(_excerpts(findings, result, top, corpus)))
-    except FoxingError as error:
-        return Shown(rule.id, rule.name, reason=f"The texts cannot be read: {error}")
+    def add(self, frame: pl.DataFrame, verdicts: pl.DataFrame) -> None:
+        """Take in the next part of findings, calibrated, with its verdicts (`audit.rules.evaluate`)."""
+        for rule, review in self._reviews.items():
+            if rule in verdicts.columns:
+                review.add(frame, verdicts[rule])
+
+    def shown(self, results: Sequence[Result], corpus: str | None) -> tuple[Shown, ...]:
+        """The cases with their texts, in rule order.
+
+        Args:
+            results: judged rules; those that are not judged are said to be missing.
+            corpus: folder that the corpus was moved to.
+        """
+        by_id = {result.rule.id: result for result in results}
+        return tuple(self._shown(by_id[rule], corpus) for rule in (*PAIRED, *EXCERPTED) if rule in by_id)
+
+    def _shown(self, result: Result, corpus: str | None) -> Shown:
+        rule = result.rule
+        if result.verdict is Verdict.NOT_APPLICABLE:
+            return Shown(rule.id, rule.name, reason=f"Not judged: {result.reason}.")
+        if not result.hits:
+            return Shown(rule.id, rule.name, reason=f"No row is hit, of {result.n:,}.")
+        if not self._top:
+            return Shown(rule.id, rule.name, reason="Texts were left out of this report, as asked.")
+        if rule.id in self._refused:
+            return Shown(rule.id, rule.name, reason=f"The texts cannot be read: {self._refused[rule.id]}")
+        try:
+            if rule.id in PAIRED:
+                return Shown(rule.id, rule.name, pairs=tuple(map(_pair, self._reviews[rule.id].pairs(corpus))))
+            return Shown(rule.id, rule.name, excerpts=tuple(_excerpts(self._findings, result, self._top, corpus)))
+        except FoxingError as error:
+            return Shown(rule.id, rule.name, reason=f"The texts cannot be read: {error}")
 
 
 def _pair(pair: Pair) -> PairText:

@@ -60,12 +60,13 @@ def named(source: str) -> str:
 
 
 def interval_cells(
-    share: float | None, interval: Interval | None, *, limit: float = 0.0, scale: float = 1.0
+    share: float | None, interval: Interval | None, *, limit: float = 0.0, scale: float = 1.0, is_exact: bool = False
 ) -> tuple[Cell, Cell]:
     """A share, and its interval in words and as a drawing with a mark at `limit`."""
     if share is None or interval is None:
         return Cell(_ABSENT), Cell("no estimate", Tone.NOTE)
-    return Cell(percent(share)), Cell(between(interval), drawn=Strip(share, interval.low, interval.high, limit, scale))
+    words = "exact" if is_exact else between(interval)
+    return Cell(percent(share)), Cell(words, drawn=Strip(share, interval.low, interval.high, limit, scale))
 
 
 def verdict_tone(verdict: str) -> Tone:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from audit.report.content import Absent
 from audit.report.content_training import Knowledge, Unknown
+from audit.unknown_share import UnknownCounts
 from detectors.slick import Category
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from audit.findings_folder import Findings
 
 __all__ = ["KnownCounts", "knowledge_section"]
 
@@ -22,14 +21,18 @@ _SHOWN_SOURCES = 30
 
 
 class KnownCounts:
-    """Rows by source and category. Adds up in any order."""
+    """Rows by source and category, and facts of plain text. Adds up in any order."""
 
     def __init__(self) -> None:
+        self.unknown: UnknownCounts | None = None
         self.sources: dict[str, Counter[str]] = {}
         self.corrected: Counter[str] = Counter()
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Take in one part of findings; nothing where `knowledge` was not measured."""
+        """Take in one part of findings; nothing where neither `knowledge` nor `cloze` was measured."""
+        if CLOZE in frame.columns:
+            self.unknown = self.unknown or UnknownCounts()
+            self.unknown.add(frame)
         if SIGNAL not in frame.columns:
             return
         fields = frame[SIGNAL].struct
@@ -40,14 +43,11 @@ class KnownCounts:
             self.corrected[str(category)] += n
 
 
-def knowledge_section(findings: Findings, counts: KnownCounts) -> Knowledge | Absent:
+def knowledge_section(counts: KnownCounts) -> Knowledge | Absent:
     """Categories of the corpus and of its largest sources; the unknown share where plain text was asked."""
-    measured = {signal.name for signal in findings.measured}
     unknown = None
-    if CLOZE in measured:
-        from audit.unknown_share import unknown_shares
-
-        whole = unknown_shares(findings)[0].measures["unknown"]
+    if counts.unknown is not None:
+        whole = counts.unknown.shares()[0].measures["unknown"]
         unknown = None if whole.share is None else Unknown(whole.share, whole.interval, whole.items)
     total: Counter[str] = sum(counts.sources.values(), Counter())
     if not total and unknown is None:

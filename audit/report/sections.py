@@ -75,12 +75,16 @@ def _differences(caption: str, what: str, found: list[Difference] | tuple[Differ
                 Cell(share_of(one.before[0] if one.before else None)),
                 Cell(share_of(one.after[0] if one.after else None)),
                 Cell(signed(one.change)),
-                Cell(f"{signed(one.interval.low)} to {signed(one.interval.high)}" if one.interval else "–"),
+                Cell("exact" if one.exact else _ends(one)),
                 Cell(one.verdict.value, _TONES.get(one.verdict.value, Tone.NOTE)),
             )
             for one in found
         ),
     )
+
+
+def _ends(found: Difference) -> str:
+    return f"{signed(found.interval.low)} to {signed(found.interval.high)}" if found.interval else "–"
 
 
 def _moved(found: Comparison) -> Iterator[Block]:

@@ -24,7 +24,7 @@ def scores_section(report: Report) -> Section:
     lead = Paragraph(
         f"Where the bars rise above the band, the corpus has scores that people's text rarely has. The band is "
         f"the middle of {count(found.sources[0], 'labelled human source')}, the dashed line the mean of "
-        f"{count(found.sources[1], 'labelled machine source')}."
+        f"{count(found.sources[1], 'labelled machine source')}. Dotted: thresholds at a false-positive rate (FPR)."
     )
     return Section("scores", title, (lead, _score_chart(found), _thresholds(found)))
 

@@ -31,6 +31,7 @@ from audit.report.visible import one_line
 __all__ = ["glance_section", "groups_section"]
 
 _MOST_GROUPS = 30
+_MOST_NAMES = 5
 _NAME = 60
 _KEY = "Drawn: the interval from 0 to 100 % with the budget as a line; documents by score, likely human text left."
 _KINDS = {"source": "source", "domain": "domain", "language": "language", "time": "month"}
@@ -85,7 +86,9 @@ def _rules(report: Report) -> Table:
                 Cell(f"{rule.id} {one_line(rule.name, _NAME)}"),
                 Cell(rule.verdict, verdict_tone(rule.verdict)),
                 Cell(percent(rule.budget)),
-                *interval_cells(rule.share, rule.interval, limit=rule.budget, scale=_scale(rule)),
+                *interval_cells(
+                    rule.share, rule.interval, limit=rule.budget, scale=_scale(rule), is_exact=rule.is_exact
+                ),
                 Cell(f"{rule.hits:,} of {count(rule.n, rule.judged)}"),
             )
             for rule in judged
@@ -106,11 +109,8 @@ def groups_section(report: Report) -> Section:
     blocks: list[Block] = []
     for kind, word in _KINDS.items():
         if kind in report.groups:
-            unjudged = report.data.sources - len(report.groups[kind]) if kind == "source" else 0
-            if unjudged > 0:
-                blocks.append(
-                    Paragraph(f"Without a document that could be judged: {count(unjudged, 'source')}.", Tone.NOTE)
-                )
+            if kind == "source" and (unjudged := _unjudged(report)):
+                blocks.append(Paragraph(f"Without a document that could be judged: {unjudged}.", Tone.NOTE))
             blocks += _grouping(kind, word, report.groups[kind], report.headline.budget)
         else:
             blocks.append(Paragraph(f"By {word}: {report.missing_groups[kind]}", Tone.ABSENT))
@@ -119,6 +119,18 @@ def groups_section(report: Report) -> Section:
         "possible."
     )
     return Section("groups", "Where it is", (lead, *blocks))
+
+
+def _unjudged(report: Report) -> str:
+    """The sources that are not in the table, by name where they are few; empty where all are in it."""
+    known = {group.name for group in report.groups["source"]}
+    machine = [rule for rule in report.rules if rule.id == "FX101"]
+    names = sorted({line.source for rule in machine for line in rule.sources} - known)
+    missing = max(0, report.data.sources - len(known))
+    if not missing or len(names) != missing:
+        return count(missing, "source") if missing else ""
+    more = f" and {missing - _MOST_NAMES:,} more" if missing > _MOST_NAMES else ""
+    return ", ".join(one_line(name, _NAME) for name in names[:_MOST_NAMES]) + more
 
 
 def _grouping(kind: str, word: str, groups: Sequence[Group], budget: float) -> Iterator[Block]:

@@ -250,6 +250,6 @@ def _skeletons(found: Uniformity) -> Table:
                 Cell(one_line(each.text, _EXAMPLE)),
                 Cell(one_line(each.example, _EXAMPLE)),
             )
-            for each in found.skeletons
+            for each in sorted(found.skeletons, key=lambda one: -one.rows)
         ),
     )

@@ -94,7 +94,8 @@ def curricula_section(report: Report) -> Section:
             Paragraph(
                 "Each by itself, with its own settings, before and after; nothing was written. "
                 f"Words: {_counted(found)}. Flagged: rows that FX101 hits, of those with a score. "
-                "A curriculum that only orders keeps everything."
+                "MTLD: words before they repeat, of a document; fewer is less varied. A curriculum that only orders "
+                "keeps everything."
             ),
             _outcomes(known),
         ]
@@ -119,7 +120,8 @@ def _outcomes(known: list[Outcome]) -> Table:
 def _outcome(one: Outcome) -> tuple[Cell, ...]:
     words = "–" if one.words is None or one.words_out is None else amount(one.words_out)
     if one.words and one.words_out is not None:
-        words += f" ({percent(min(1.0, one.words_out / one.words)) if one.words_out <= one.words else '> 100 %'})"
+        ratio = one.words_out / one.words
+        words += f" ({percent(ratio) if ratio <= 1 else f'{100 * ratio:.0f} %'})"
     dropped = ", ".join(f"{reason} {rows:,}" for reason, rows in (one.dropped or {}).items())
     kept = percent(one.kept / one.rows) if one.rows else "–"
     return (

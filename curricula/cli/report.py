@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +11,7 @@ import click
 from audit.cli.options import CONTEXT, Session, common
 
 if TYPE_CHECKING:
-    from audit.assessment import Assessment
-    from audit.findings_folder import Findings
-    from audit.report.build import Asked
-    from audit.report.content import Report
-    from audit.rules import Rule
+    from curricula.report import Wanted
 
 EXAMPLES = """\b
 Examples:
@@ -59,7 +53,7 @@ FORMATS = ("html", "json", "markdown", "card")
     multiple=True,
     help="Curricula to foresee together, comma-separated. Repeatable; without it each one by itself.",
 )
-@click.option("--no-curricula", is_flag=True, help="Foresee none, which saves a pass over the findings for each.")
+@click.option("--no-curricula", is_flag=True, help="Foresee none, which saves a pass over the rows for each.")
 @click.option(
     "--examples", type=click.IntRange(0, 50), default=3, show_default=True, help="Worst cases shown of each rule."
 )
@@ -88,111 +82,43 @@ def command(
     """
     if output is None and form == "html" and sys.stdout.isatty():
         raise click.UsageError("A page is not for a terminal. Name a file with -o.")
-    from audit.rules import rules_from
-
     if chosen["curricula"] and chosen["no_curricula"]:
         raise click.UsageError("--curriculum and --no-curricula exclude each other.")
-    findings = session.findings(directory)
-    rules = rules_from(session.config.rules)
-    report = _built(session, findings, rules, chosen)
-    _write(session, _rendered(report, form, output), output)
+    from audit.api import Audit
+    from audit.report.render import rendered, write_rendered
+    from curricula.report import built
+
+    audit = Audit(session.findings(directory), session.config)
+    with session.progress("report", unit="rows") as bar:
+
+        def tell(what: str, done: int, total: int) -> None:
+            bar.label = what
+            bar.update(done, total)
+
+        report = built(audit, _wanted(chosen), tell)
+    if output is None:
+        session.result(rendered(report, form))
+        return
+    write_rendered(report, form, output)
+    session.note(f"{output}: {output.stat().st_size / 1000:,.0f} kB")
 
 
-def _built(session: Session, findings: Findings, rules: Sequence[Rule], chosen: dict[str, object]) -> Report:
-    from audit.report.build import build_report
-    from curricula.trial_reading import read_trial
-
-    trial, other = _path(chosen["trial"]), _path(chosen["reference"])
-    curves = None if trial is None else read_trial(trial)
-    report = build_report(
-        findings,
-        rules,
-        _asked(session, chosen),
-        against=None if other is None else session.findings(other),
-        baseline=_baseline(session, _path(chosen["baseline"]), rules),
-    )
-    if curves is not None:
-        report = dataclasses.replace(report, trial=curves)
-    if chosen["no_curricula"]:
-        return report
-    from curricula.outcomes import outcomes, plans
+def _wanted(chosen: dict[str, object]) -> Wanted:
+    from curricula.report import Wanted
 
     names = [[name.strip() for name in text.split(",") if name.strip()] for text in _texts(chosen["curricula"])]
-    requests = plans(names, seed=findings.seed, tables=session.config.curricula)
-    return dataclasses.replace(report, outcomes=outcomes(findings, rules, requests))
-
-
-def _asked(session: Session, chosen: dict[str, object]) -> Asked:
-    from audit.report.build import Asked
-    from audit.two_phase import Labels
-
-    labels, corpus = _path(chosen["labels"]), chosen["corpus"]
-    return Asked(
+    corpus = chosen["corpus"]
+    return Wanted(
         title=str(chosen["title"]),
-        budgets=session.config.check.budget,
-        strict=session.config.check.strict,
+        baseline=_path(chosen["baseline"]),
+        reference=_path(chosen["reference"]),
+        trial=_path(chosen["trial"]),
+        curricula=None if chosen["no_curricula"] else names,
         examples=int(str(chosen["examples"])),
         with_text=not chosen["no_text"],
         corpus=None if corpus is None else str(corpus),
-        labels=None if labels is None else Labels.read(labels),
+        labels=_path(chosen["labels"]),
     )
-
-
-def _baseline(session: Session, old: Path | None, rules: Sequence[Rule]) -> Assessment | None:
-    """An earlier audit, judged by the rules in force now where its findings are there."""
-    if old is None:
-        return None
-    from audit.assess import assess
-    from audit.calibrate import tables_of
-    from audit.evidence import Evidence
-    from audit.report.baseline import read_baseline
-
-    if not old.is_dir():
-        return read_baseline(old)
-    earlier, check = session.findings(old), session.config.check
-    evidence = Evidence(tables_of(earlier))
-    return assess(earlier, rules, budgets=check.budget, strict=check.strict, top=0, evidence=evidence)
-
-
-def _rendered(report: Report, form: str, output: Path | None) -> str:
-    if form == "html":
-        from audit.report.page import render_page
-
-        return render_page(report)
-    if form == "json":
-        from audit.report.document import render_json
-
-        return render_json(report)
-    if form == "markdown":
-        from audit.report.markdown import render_markdown
-
-        return render_markdown(report)
-    from audit.report.card import render_card
-
-    return render_card(report, _card(output))
-
-
-def _card(path: Path | None) -> str | None:
-    """The card that is there; None where none is."""
-    from detectors.errors import InputError
-
-    if path is None or not path.exists():
-        return None
-    try:
-        return path.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a card ({error}). Name another file with -o.") from error
-
-
-def _write(session: Session, text: str, output: Path | None) -> None:
-    from audit.replacing import replacing
-
-    if output is None:
-        session.result(text)
-        return
-    with replacing(output) as stream:
-        stream.write((text.rstrip("\n") + "\n").encode("utf-8"))
-    session.note(f"{output}: {output.stat().st_size / 1000:,.0f} kB")
 
 
 def _path(value: object) -> Path | None:

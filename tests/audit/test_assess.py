@@ -9,6 +9,7 @@ import pytest
 
 from audit.assess import Assessment, Evidence, Judged, Result, Verdict, assess
 from audit.findings_folder import FailedShard, ShardRecord
+from audit.intervals import Interval
 from audit.rogan_gladen import estimate
 from audit.rules import DEFAULTS, Rule, find, rules_from
 from audit.shard_types import odd_types
@@ -147,6 +148,7 @@ def test_a_column_of_another_type_is_found_over_shards(tmp_path: Path) -> None:
     findings = write_findings(tmp_path, {name: [row()] for name in columns}, columns=columns)
     result = judged(found := assess(findings, DEFAULTS, evidence=TABLES), "FX902")
     assert (result.judged, result.n, result.hits, result.verdict) == (Judged.SHARDS, 3, 1, Verdict.OVER)
+    assert result.is_exact and result.interval == Interval(1 / 3, 1 / 3) and not judged(found, "FX901").is_exact
     assert [(case.uri, case.row) for case in result.worst] == [("/data/b", None)]
     assert result.worst[0].message == "column 'id' is string, in most shards int64" and found.exit_code == 1
 

@@ -128,6 +128,7 @@ def test_structures_lengths_and_recurring_forms_are_told(corpus: Findings) -> No
         [(30, "no .", "No."), (30, "yes .", "Yes.")],
     )
     assert lists.skeletons[0].text == "1." and lists.skeletons[0].rows == 220
+    assert (lists.skeletons[0].example or "").endswith("…") and len(lists.skeletons[0].example or "") == 161
     assert profile.total.rows == 830
 
 

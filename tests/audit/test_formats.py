@@ -18,7 +18,7 @@ from audit.assess import Assessment, Judged, Result, SourceShare, Verdict
 from audit.assessment import Baseline, Sample
 from audit.census import Counts, Tally
 from audit.findings_folder import FailedShard
-from audit.formats import View, github, percent, plain, render, sarif, text
+from audit.formats import View, github, percent, plain, render, sarif, text, what
 from audit.formats import json as json_format
 from audit.prevalence import Estimate, Interval, Opinion, Prevalence, Shares
 from audit.rules import DEFAULTS, Rule, find
@@ -72,6 +72,7 @@ def assessment(uri: str = "/data/web 01.parquet", source: str = "web", message: 
         3,
         1,
         judged=Judged.SHARDS,
+        interval=Interval(1 / 3, 1 / 3),
         worst=(Case("/data/b.parquet", None, None, {}, "column 'id' is string, in most shards int64"),),
     )
     return Assessment(
@@ -173,6 +174,28 @@ def test_output_is_as_recorded(name: str) -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         (GOLDEN / name).write_text(found, "utf-8")
     assert found == (GOLDEN / name).read_text("utf-8")
+
+
+def test_a_share_without_sampling_error_is_said_to_be_exact() -> None:
+    found = assessment()
+    line = next(line for line in render("text", found).splitlines() if line.startswith("FX902"))
+    assert re.split(r"  +", line)[2:] == ["over", "0 %", "33.3 %", "exact", "1 of 3 shards"]
+    for form in ("github", "sarif"):
+        assert "33.3 % (exact), 1 of 3 shards" in render(form, found).replace("%25", "%")
+    rule = json.loads(render("json", found))["rules"][-1]
+    assert rule["interval"] == [rule["share"], rule["share"]] and rule["judged"] == "shard"
+    # An estimate of 0 whose interval is all at 0 is none the less an estimate.
+    corrected = dataclasses.replace(found.results[0], share=0.0, interval=Interval(0.0, 0.0))
+    assert not corrected.is_exact and "exact" not in what(corrected, found)
+
+
+def test_the_level_of_intervals_is_that_of_the_sample() -> None:
+    found = brief(sampled())
+    assert found.sample is not None
+    other = dataclasses.replace(found, sample=dataclasses.replace(found.sample, error=0.2))
+    for form in ("text", "github", "sarif"):
+        assert "95 % interval" in render(form, found).replace("%25", "%")
+        assert "80 % interval" in (said := render(form, other).replace("%25", "%")) and "95 % interval" not in said
 
 
 def test_colours_are_used_only_when_asked_for() -> None:

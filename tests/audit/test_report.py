@@ -16,6 +16,7 @@ from audit.report.baseline import read_baseline
 from audit.report.build import Asked, build_report
 from audit.report.content import Absent, Headline, Report
 from audit.report.content_scores import Scores, Yield
+from audit.report.content_text import Fit, Skeleton, Uniformity
 from audit.report.content_training import Curve, Knowledge, Outcome, Outcomes, TrialArm, TrialChange, Trials, Unknown
 from audit.report.document import render_json, schema
 from audit.report.glance import glance
@@ -123,6 +124,28 @@ def test_groups_add_up_to_the_corpus(hostile: tuple[Findings, Report]) -> None:
     assert all(list(group.trend) == sorted(group.trend) for group in report.groups["source"])
 
 
+def test_sources_of_which_nothing_could_be_judged_are_named_where_they_are_few(tmp_path: Path) -> None:
+    def said(name: str, silent: int) -> str:
+        rows = [row(source="web")] * 5 + [row(None, source=f"qa{at}") for at in range(silent)]
+        return render_markdown(build_report(write_findings(tmp_path / name, {"a": rows}, by="src"), DEFAULTS))
+
+    assert "Without a document" not in said("none", 0)
+    assert "Without a document that could be judged: qa0, qa1." in said("two", 2)
+    assert "could be judged: qa0, qa1, qa2, qa3, qa4 and 2 more." in said("seven", 7)
+
+
+def test_words_beyond_those_that_were_there_are_a_share_too(bare: Report) -> None:
+    outcomes = Outcomes("document.words", (Outcome("importance", 4, 3, 4, 200, 215, 0.5, None, 70.0, 71.5, {}),))
+    assert "| 215 (108 %) |" in render_markdown(dataclasses.replace(bare, outcomes=outcomes))
+
+
+def test_skeletons_that_most_rows_share_come_first(bare: Report) -> None:
+    few, many = (Skeleton(name, n, 0.1, f"_ {name}", "text") for name, n in (("a", 2), ("b", 9)))
+    fit = Fit("", 11, 0.2, Interval(0.1, 0.3), None, None, 0, {}, None, None)
+    text = render_markdown(dataclasses.replace(bare, uniformity=Uniformity((fit,), (few, many), "")))
+    assert text.index("| b | 9 |") < text.index("| a | 2 |")
+
+
 def test_cases_hold_the_rows_that_the_rules_hit_with_their_texts(hostile: tuple[Findings, Report]) -> None:
     shown = {one.rule: one for one in hostile[1].examples}
     pair = shown["FX301"].pairs[0]
@@ -174,6 +197,24 @@ def test_a_report_read_back_is_the_same_audit(hostile: tuple[Findings, Report], 
     assert change.rows == (48, 48) and len(set(change.signatures)) == 1
     for one in change.rules:
         assert one.change in (None, 0.0) and one.verdict.value in ("not told apart", "not comparable")
+
+
+def test_rules_over_shards_are_exact_here_and_in_what_changed_even_beside_an_older_file(
+    bare: Report, tmp_path: Path
+) -> None:
+    document = json.loads(render_json(bare))
+    for rule in document["rules"]:
+        if rule["judged"] == "shard":
+            rule["interval"] = [0.0, 0.99]  # as it was written before
+    (tmp_path / "old.json").write_text(json.dumps(document))
+    other = write_findings(tmp_path / "new", {"a": [row()] * 3}, signals=("document",))
+    report = build_report(other, DEFAULTS, baseline=read_baseline(tmp_path / "old.json"))
+    assert not isinstance(report.change, Absent)
+    (change,) = (one for one in report.change.rules if one.rule == "FX904")
+    assert (change.change, change.interval, change.exact) == (-0.5, Interval(-0.5, -0.5), True)
+    assert {one.rule for one in report.change.rules if one.exact} == {"FX902", "FX903", "FX904"}
+    lines = [line for line in render_markdown(report).splitlines() if line.startswith("| FX904")]
+    assert len(lines) == 2 and all("| exact |" in line for line in lines)
 
 
 def test_no_source_looks_new_beside_a_report_that_had_many(tmp_path: Path) -> None:

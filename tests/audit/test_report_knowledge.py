@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
 
-from audit.findings_folder import Findings
 from audit.report.content import Absent
 from audit.report.content_training import Knowledge
 from audit.report.knowledge import KnownCounts, knowledge_section
-
-EMPTY = Findings(Path("nowhere"), (), (), (), 17, None)
 
 
 def part(rows: list[tuple[str, str | None, str | None]]) -> pl.DataFrame:
@@ -29,7 +24,7 @@ def test_categories_are_counted_by_source_and_over_all() -> None:
     counts = KnownCounts()
     counts.add(part([("a", "Unknown", "Unknown"), ("b", "HighlyKnown", "Unknown"), ("a", None, None)]))
     counts.add(part([("b", "Unknown", "Unknown"), ("b", "MaybeKnown", "MaybeKnown")]))
-    found = knowledge_section(EMPTY, counts)
+    found = knowledge_section(counts)
     assert isinstance(found, Knowledge)
     assert found.categories == ("HighlyKnown", "MaybeKnown", "WeaklyKnown", "Unknown")
     assert dict(found.sources) == {"": (1, 1, 0, 2), "b": (1, 1, 0, 1), "a": (0, 0, 0, 1)}
@@ -40,5 +35,5 @@ def test_a_corpus_that_no_model_was_asked_about_says_how_to_ask() -> None:
     counts = KnownCounts()
     counts.add(part([("a", None, None)]))
     counts.add(pl.DataFrame({"source": ["a"]}))
-    found = knowledge_section(EMPTY, counts)
+    found = knowledge_section(counts)
     assert isinstance(found, Absent) and "foxing probe" in found.absent

@@ -29,6 +29,8 @@ def test_changes_are_shown_with_their_interval(foxing: Run, audits: tuple[Path, 
     answer = foxing("compare", *audits)
     (line,) = [line for line in answer.out.splitlines() if line.startswith("FX301")]
     assert answer.code == 0 and "0.00 %" in line and "50.00 %" in line and "+50.00" in line and "higher" in line
+    (schema,) = [line for line in answer.out.splitlines() if line.startswith("FX902")]
+    assert schema.split()[-6:] == ["%", "+0.00", "exact", "not", "told", "apart"]
     assert "sources that are new: b" in answer.out and "rows: 50 and 100" in answer.out
     assert "judged in neither: FX101" in answer.out
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from audit import open as open_audit
+from audit.cli import options
+from audit.findings_folder import Fields, Findings, ShardRecord
+from audit.report.render import Form
+from curricula.report import Wanted, write_report
 from tests.audit.judging import row, write_findings
 from tests.curricula.test_outcomes import write_trial
 
@@ -82,6 +89,81 @@ def test_named_curricula_are_foreseen_together_and_alone(foxing: Run, audit: Pat
     words = ("--curriculum", "human-first", "--curriculum", "shuffled", "--format", "json")
     names = [one["name"] for one in json.loads(foxing("report", audit, *words).out)["outcomes"]["outcomes"]]
     assert names == ["human-first", "shuffled"]
+
+
+CARD = "---\nlicense: mit\n---\n# Mine\n"
+SAME: list[tuple[Form, tuple[object, ...], dict[str, object]]] = [
+    ("html", (), {}),
+    ("html", ("--title", "My corpus", "--trial", "trial", "--baseline", "old"),
+     {"title": "My corpus", "trial": "trial", "baseline": Path("old")}),
+    ("json", ("--curriculum", "human-first,decontaminate", "--curriculum", "shuffled", "--examples", 1),
+     {"curricula": [["human-first", "decontaminate"], "shuffled"], "examples": 1}),
+    ("json", ("--baseline", "old.json", "--no-curricula", "--corpus", "."),
+     {"baseline": "old.json", "curricula": None, "corpus": "."}),
+    ("markdown", ("--no-text", "--labels", "labels.csv", *ONE),
+     {"with_text": False, "labels": "labels.csv", "curricula": [["human-first"]]}),
+    ("card", ("--no-curricula",), {"curricula": None}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("form", "words", "fields"), SAME)
+def test_python_writes_the_bytes_of_the_command(
+    form: Form,
+    words: tuple[object, ...],
+    fields: dict[str, Any],
+    foxing: Run,
+    audit: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_findings(tmp_path / "old", {"a": [row(margin=-3.0, hits=1)] * 20})
+    write_trial(tmp_path / "trial")
+    rows = [(shard, at, int(at % 3 > 0)) for shard in "ab" for at in range(30)]
+    (tmp_path / "labels.csv").write_text("shard,row,label\n" + "".join(f"{a},{b},{c}\n" for a, b, c in rows))
+    (tmp_path / "foxing.toml").write_text("[check.budget]\nFX102 = 0.5\n[curriculum.shuffled]\nseed = 3\n")
+    assert foxing("report", "old", "--format", "json", "-o", "old.json", "--no-curricula").code == 0
+    for name in ("command", "python"):
+        Path(name).write_text(CARD)
+    answer = foxing(
+        "report", audit, "--format", form, "-o", "command", *words, "--config", "foxing.toml", settings=True
+    )
+    assert answer.code == 0, answer.err
+    found = open_audit(audit, settings="foxing.toml")
+    assert write_report(found, "python", Wanted(**fields), form=form) == Path("python")
+    assert Path("python").read_bytes() == Path("command").read_bytes() != CARD.encode()
+    if words == ("--no-curricula",):
+        Path("alone").write_text(CARD)
+        found.report("alone", form=form)
+        assert Path("alone").read_bytes() == Path("command").read_bytes()
+
+
+def test_findings_are_read_once_however_many_curricula_are_foreseen(
+    audit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[tuple[str, int]] = []
+    once = Findings._part
+
+    def counted(self: Findings, shard: ShardRecord, first: int, fields: Fields | None) -> Iterator[pl.DataFrame]:
+        read.append((shard.key, first))
+        return once(self, shard, first, fields)
+
+    monkeypatch.setattr(Findings, "_part", counted)
+    write_report(open_audit(audit), tmp_path / "page")
+    assert read == [("a", 0), ("a", 0), ("b", 0)]  # the first is looked at for its columns besides
+
+
+def test_progress_goes_to_a_terminal_and_nowhere_else(
+    foxing: Run, audit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("report", audit, "-o", tmp_path / "page", "--baseline", audit, *ONE)
+    assert foxing(*words).err.count("\n") == 1
+    monkeypatch.setattr(options, "_is_terminal", lambda stream: stream is sys.stderr)
+    monkeypatch.setattr(options, "_REDRAW_EVERY_S", 0.0)
+    shown = foxing(*words).err
+    for what in ("baseline", "report", "curricula"):
+        assert f"{what} 100%  60 of 60 rows" in shown, what
+    assert "rows" not in foxing(*words, "-q").err
 
 
 @pytest.mark.parametrize(

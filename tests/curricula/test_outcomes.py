@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from audit.findings_folder import Findings
-from audit.rules import DEFAULTS
+from audit.rules import DEFAULTS, rules_from
 from curricula.foresee import Request, preview
 from curricula.outcomes import outcomes, plans
 from curricula.protocols import CURRICULA
 from curricula.trial_reading import read_trial
 from detectors import registry
-from detectors.errors import InputError, PluginError
+from detectors.errors import ConfigError, InputError, PluginError
 from tests.audit.judging import row, write_findings
 
 
@@ -39,6 +39,29 @@ def test_every_registered_curriculum_is_foreseen_or_says_what_it_needs(findings:
     dropped = found["original, --drop FX101"]
     assert dropped.dropped == {"FX101": dropped.rows - dropped.kept} and dropped.flagged_out == 0.0
     assert found["original"].kept == 20
+
+
+def test_one_reading_foresees_what_a_preview_of_each_curriculum_says(hostile_scan: Findings) -> None:
+    rules = rules_from({"FX203": {"action": "drop"}, "FX101": {"when": "row % 3 = 1"}})
+    requests = plans([], seed=17, tables={"shuffled": {"seed": 3}})
+    found = outcomes(hostile_scan, rules, requests).outcomes
+    foreseen = 0
+    for request, outcome in zip(requests, found, strict=True):
+        try:
+            alone = preview(hostile_scan, rules, request)
+        except (ConfigError, InputError) as error:
+            assert outcome.absent == str(error)
+            continue
+        total, foreseen = alone.tally.total, foreseen + 1
+        assert outcome.absent is None and (outcome.rows, outcome.kept) == (total.before.rows, total.kept)
+        assert (outcome.out, outcome.words_out) == (total.after.rows, total.after.tokens)
+        assert (outcome.flagged_out, outcome.mtld, outcome.mtld_out) == (
+            total.after.flagged_share, total.before.mtld, total.after.mtld
+        )  # fmt: skip
+        assert outcome.dropped == {reason: rows for reason, rows in total.dropped.items() if rows}
+        assert (outcome.in_order, outcome.refusal) == (alone.in_order, alone.refusal)
+    drops = {reason for outcome in found for reason in outcome.dropped or ()}
+    assert foreseen >= 8 and {"FX101", "FX203", "FX301", "FX303"} <= drops
 
 
 def test_a_curriculum_that_does_not_exist_stops(findings: Findings) -> None:
