@@ -1,5 +1,6 @@
 # make demo    a tour on a small corpus, offline after the install     make test     the whole test suite
 # make check   style, types, import contracts                          make clean    remove what these made
+# make apart   data-juicer, Prefect, pipx and actionlint for the tests that use them (make test makes it, too)
 # make readme  the tour's output into README.md, as it is now
 # make bench   cost of every stage and of whole scans     make bench-peers   the same work by foxing and by other tools
 # (docs/bench.md; options go into BENCH: make bench BENCH="--slope-gb 0.1,1,10 --memory")
@@ -22,13 +23,13 @@ TORTURE =
 FUZZ =
 EVAL =
 
-.PHONY: demo test check readme reference report-picture bench bench-peers bench-duplicates bench-leakage bench-formats eval-detector torture fuzz clean
+.PHONY: demo test check apart readme reference report-picture bench bench-peers bench-duplicates bench-leakage bench-formats eval-detector torture fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(CORPUS)
 	@FOXING=$(BIN)/foxing PYTHON=$(BIN)/python sh samples/demo.sh
 
-test: $(VENV)/.test-tools
+test: $(VENV)/.test-tools $(VENV)/apart/.installed
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.test-tools
@@ -36,6 +37,8 @@ check: $(VENV)/.test-tools
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+apart: $(VENV)/apart/.installed
 
 readme: $(CORPUS)
 	$(BIN)/python samples/fill_readme.py $(abspath $(BIN)/foxing)
@@ -84,6 +87,11 @@ $(VENV)/.test-tools: $(VENV)/.base
 	@echo "Installing what the tests need into $(VENV) ..."
 	@$(INSTALL) --editable '.[test]'
 	@touch $@
+
+# What cannot be fetched is named, and the tests that need it are skipped: this never fails.
+$(VENV)/apart/.installed: constraints-apart.txt tests/apart.py $(VENV)/.test-tools
+	@echo "Installing what some tests need beside foxing into $(VENV)/apart ..."
+	@$(BIN)/python -m tests.apart
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

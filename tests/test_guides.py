@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import re
 import shlex
 import shutil
@@ -177,31 +179,70 @@ def test_index_leads_to_every_document() -> None:
     assert {path.name for path in DOCS.glob("*.md")} - {"index.md"} == linked
 
 
-@pytest.mark.parametrize(
+COMPLETIONS = pytest.mark.parametrize(
     ("words", "wanted"),
     [
-        (["foxing", "sc"], {"scan"}),
-        (["foxing", "scan", "--sig"], {"--signals"}),
-        (["foxing", "report", "x", "--format", "ma"], {"markdown"}),
+        (["foxing", "sc"], "scan"),
+        (["foxing", "scan", "--sig"], "--signals"),
+        (["foxing", "report", "x", "--format", "ma"], "markdown"),
+        (["foxing", "scan", "pag"], "pages.jsonl"),
     ],
 )
-def test_bash_completes_commands_options_and_choices(
-    words: list[str], wanted: set[str], environment: dict[str, str]
+
+
+def completion(shell: str) -> str:
+    """The line that the tutorial gives for a shell; the test is skipped where that shell is not installed."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed: apt-get install {shell}")
+    (block,) = re.findall(rf"```{shell}\n(.*?)```", read("tutorial"), re.DOTALL)
+    assert block.count("\n") == 1, "one line for each shell"
+    return str(block)
+
+
+@COMPLETIONS
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_completes_commands_options_choices_and_files(
+    shell: str, words: list[str], wanted: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """As the script of the tutorial does it: sourced by a real bash, asked for a real line."""
-    if shutil.which("bash") is None:
-        pytest.skip("bash is not installed")
-    (block,) = re.findall(r"```bash\n(.*?)```", read("tutorial"), re.DOTALL)
-    line = " ".join(shlex.quote(word) for word in words)
-    asked = f"COMP_WORDS=({line})\nCOMP_CWORD={len(words) - 1}\n_foxing_completion foxing\n"
-    script = block + asked + 'printf "%s\\n" "${COMPREPLY[@]}"\n'
-    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True)
+    """At a terminal: the line is typed, then the tabulator, then a key that writes down what stands there by now."""
+    settings = {
+        "bash": f'{completion("bash")}bind -x \'"\\C-t": echo "$READLINE_LINE" > line; exit\'\n',
+        "zsh": f"autoload -Uz compinit && compinit -u\n{completion('zsh')}"
+        "tell() { print -r -- $BUFFER > line; exit }\nzle -N tell\nbindkey '^T' tell\n",
+    }
+    (tmp_path / "pages.jsonl").touch()
+    (tmp_path / ".zshrc").write_text(settings[shell], "utf-8")
+    start = {"bash": ["bash", "--rcfile", ".zshrc", "-i"], "zsh": ["zsh", "-i"]}
+    own = {**environment, "ZDOTDIR": str(tmp_path), "HOME": str(tmp_path), "TERM": "dumb"}
+    typing, terminal = pty.openpty()
+    done = subprocess.Popen(
+        ["timeout", "--foreground", "120", *start[shell]],
+        cwd=tmp_path,
+        env=own,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    os.write(typing, f"{shlex.join(words)}\t\x14".encode())
+    said = b""
+    with contextlib.suppress(OSError):  # which is how a terminal ends
+        while chunk := os.read(typing, 4096):
+            said += chunk
+    os.close(typing)
+    assert done.wait() == 0, said
+    assert (tmp_path / "line").read_text("utf-8") == shlex.join([*words[:-1], wanted]) + " \n", said
+
+
+@COMPLETIONS
+def test_fish_completes_commands_options_choices_and_files(
+    words: list[str], wanted: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """By the command that fish itself asks when the tabulator is pressed."""
+    (tmp_path / "pages.jsonl").touch()
+    script = completion("fish") + f"complete --do-complete {shlex.quote(shlex.join(words))}\n"
+    own = {**environment, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    done = subprocess.run(["fish", "-c", script], cwd=tmp_path, env=own, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert set(done.stdout.split()) == wanted
-
-
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_completion_is_there_for_other_shells(shell: str, environment: dict[str, str]) -> None:
-    asked = {**environment, "_FOXING_COMPLETE": f"{shell}_source"}
-    done = subprocess.run(["foxing"], env=asked, capture_output=True, text=True)
-    assert done.returncode == 0 and f"_FOXING_COMPLETE={shell}_complete" in done.stdout
+    assert {line.partition("\t")[0] for line in done.stdout.splitlines() if line} == {wanted}, done.stdout

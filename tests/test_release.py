@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -13,24 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import build
+from tests.conftest import build, take_kernels
 from tests.corpora import texts, write_texts
 
 ROOT = Path(__file__).parent.parent
 
 
-def take_kernels(site: Path) -> None:
-    """Kernels that were compiled from the same bytes are the same: with their files' times they need no compiler."""
-    for path in site.glob("detectors/**/*.py"):
-        own = ROOT / path.relative_to(site)
-        if own.read_bytes() == path.read_bytes():
-            os.utime(path, ns=(own.stat().st_atime_ns, own.stat().st_mtime_ns))
-            for kernel in (own.parent / "__pycache__").glob(f"{own.stem}.*.nb[ic]"):
-                (path.parent / "__pycache__").mkdir(exist_ok=True)
-                shutil.copy(kernel, path.parent / "__pycache__")
-
-
-def test_the_same_tree_gives_the_same_bytes_whatever_the_time_and_the_folder(
+def test_the_same_tree_gives_the_same_bytes_whatever_time_folder_rights_and_time_zone(
     built_wheel: Path, built_sdist: Path, tmp_path: Path
 ) -> None:
     with tarfile.open(built_sdist) as archive:
@@ -38,8 +26,10 @@ def test_the_same_tree_gives_the_same_bytes_whatever_the_time_and_the_folder(
     (tree,) = (tmp_path / "tree").iterdir()
     for path in tree.rglob("*.py"):
         os.utime(path, (0, 0))
-    assert build(tree, "wheel", tmp_path / "wheel").read_bytes() == built_wheel.read_bytes()
-    assert build(tree, "sdist", tmp_path / "sdist").read_bytes() == built_sdist.read_bytes()
+        path.chmod(path.stat().st_mode & 0o700)
+    elsewhere = {"TZ": "Asia/Kathmandu", "LC_ALL": "C.UTF-8"}
+    assert build(tree, "wheel", tmp_path / "wheel", 0o077, **elsewhere).read_bytes() == built_wheel.read_bytes()
+    assert build(tree, "sdist", tmp_path / "sdist", 0o077, **elsewhere).read_bytes() == built_sdist.read_bytes()
 
 
 def test_sdist_holds_every_file_of_the_tree(built_sdist: Path) -> None:

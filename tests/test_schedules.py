@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import importlib.util
 import json
 import os
 import shlex
@@ -16,7 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.apart import program
 from tests.corpora import texts, write_texts
+from tests.github_runner import Job, checkout, commit, present, storage
 
 SCHEDULE = Path(__file__).parent.parent / "samples" / "schedule"
 BIN = Path(sys.executable).parent
@@ -71,8 +72,12 @@ def test_the_units_of_systemd_run_the_script_on_a_calendar(tmp_path: Path) -> No
     assert Path(words[0]).name == "weekly-audit.sh" and len(words) == 3
     assert units["service"]["Service"]["Type"] == "oneshot" and units["timer"]["Timer"]["OnCalendar"] == "Mon 06:00"
     if shutil.which("systemd-analyze"):
-        done = run(["systemd-analyze", "calendar", units["timer"]["Timer"]["OnCalendar"]], tmp_path)
-        assert done.returncode == 0, done.stderr
+        text = (SCHEDULE / "foxing-audit@.service").read_text("utf-8")
+        placed = text.replace(words[0], str(SCHEDULE / "weekly-audit.sh"))
+        (tmp_path / "foxing-audit@web.service").write_text(placed, "utf-8")
+        shutil.copy(SCHEDULE / "foxing-audit@.timer", tmp_path)
+        done = run(["systemd-analyze", "verify", "./foxing-audit@web.service", "./foxing-audit@.timer"], tmp_path)
+        assert done.returncode == 0 and not done.stderr, done.stderr
 
 
 def test_the_crontab_line_is_one_that_cron_takes() -> None:
@@ -82,40 +87,37 @@ def test_the_crontab_line_is_one_that_cron_takes() -> None:
     assert fields[:5] == ["0", "6", "*", "*", "1"] and fields[5].endswith("weekly-audit.sh") and len(fields) == 8
 
 
-def shell(step: dict[str, Any]) -> list[str]:
-    """How a runner starts a step: pipefail is set only where a step names bash."""
-    return (
-        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"] if step.get("shell") == "bash" else ["bash", "-ec"]
-    )
-
-
 def test_the_workflow_of_github_runs_as_written(corpus: Path, tmp_path: Path) -> None:
+    """Two weeks in two fresh checkouts of a repository; what is kept between them is what the workflow keeps."""
     workflow: dict[Any, Any] = yaml.safe_load((SCHEDULE / "github.yml").read_text("utf-8"))
     assert workflow[True]["schedule"] == [{"cron": "0 6 * * 1"}]  # YAML 1.1 takes `on` for true
     job = workflow["jobs"]["audit"]
-    steps = {step["name"]: step for step in job["steps"] if "run" in step}
-    (saved,) = [step for step in job["steps"] if step.get("uses", "").startswith("actions/cache/save@")]
-    assert saved["if"] == "always()" and saved["with"]["path"] == "state", "an audit that drifted is kept"
-    codes = []
+    repository, workspace = tmp_path / "repository", tmp_path / "work"
+    repository.mkdir()
+    corpus.rename(repository / job["env"]["CORPUS"])
+    (tmp_path / "foxing.toml").rename(repository / "foxing.toml")
+    actions = {"actions/checkout": checkout(repository), "actions/setup-python": present, **storage(tmp_path / "kept")}
+    weeks = []
     for week in range(2):
         if week:
-            drifts(corpus)
-        codes.append(run([*shell(steps["Audit"]), steps["Audit"]["run"]], tmp_path, CORPUS="corpus").returncode)
-        summary = tmp_path / "summary.md"
-        words = [*shell(steps["Summary"]), steps["Summary"]["run"]]
-        assert run(words, tmp_path, GITHUB_STEP_SUMMARY=str(summary)).returncode == 0
-    assert codes == [0, 1] and "Drift since audit 1" in (tmp_path / "summary.md").read_text()
-    assert steps["Install"]["run"].startswith("pip install foxing") and (tmp_path / "drift.json").exists()
+            drifts(repository / job["env"]["CORPUS"])
+        commit(repository)
+        shutil.rmtree(workspace, ignore_errors=True)
+        context = {"github": {"run_id": str(70 + week), "run_attempt": "1"}}
+        weeks.append(Job(workspace, tmp_path / f"runner{week}", environment(PIP_NO_INDEX="1"), context, actions))
+        assert weeks[-1].run(job["steps"], job["env"]) == (week == 0), weeks[-1].said
+    calm, drifted = weeks
+    assert "audit 1 is the baseline" in calm.said and "Drift since audit 1" in drifted.summary
+    assert [name for name, code in drifted.ran if code] == ["Audit"] and None not in dict(drifted.ran).values()
+    assert json.loads((tmp_path / "kept" / "artifacts" / "audit" / "drift.json").read_text())["changes"]
+    assert len(list((tmp_path / "kept" / "cache").iterdir())) == 2, "an audit that drifted is kept"
 
 
 def test_the_flow_of_prefect_fails_on_drift(corpus: Path, tmp_path: Path) -> None:
-    """In real Prefect, with a server of its own for the run; FOXING_PREFECT names a Python that has it."""
-    python = os.environ.get("FOXING_PREFECT") or sys.executable
-    if python == sys.executable and importlib.util.find_spec("prefect") is None:
-        pytest.skip("prefect is absent. pip install prefect, or set FOXING_PREFECT to a Python that has it.")
+    """In real Prefect, with a server of its own for each run."""
     more = {"PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_LOGGING_LEVEL": "ERROR", "DO_NOT_TRACK": "1"}
-    more["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
-    words = [python, str(SCHEDULE / "prefect_flow.py"), str(corpus), str(tmp_path / "state")]
+    more |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180"}
+    words = [str(program("python")), str(SCHEDULE / "prefect_flow.py"), str(corpus), str(tmp_path / "state")]
     first = run(words, tmp_path, **more)
     assert first.returncode == 0, first.stderr
     drifts(corpus)

@@ -1,6 +1,6 @@
 """An operator of data-juicer: measures samples, writes findings into their stats, and drops by rules.
 
-Registered as `foxing_filter`; a recipe names this file under `custom_operator_paths`, and then the operator.
+Registered as `foxing_filter` by an entry point, `data_juicer.ops`: where foxing is installed, a recipe just names it.
 """
 
 from __future__ import annotations

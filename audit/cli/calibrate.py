@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common, printable, use_system_memory_pool
+from audit.cli.options import CONTEXT, PLACE, Session, common, printable, use_system_memory_pool
 
 if TYPE_CHECKING:
     from audit.findings_folder import Findings
@@ -27,7 +27,7 @@ _NAME = "foxing.ref.json"
 
 
 @click.command("calibrate", context_settings=CONTEXT, epilog=EXAMPLES)
-@click.argument("paths", metavar="ROWS...", nargs=-1, required=True)
+@click.argument("paths", metavar="ROWS...", nargs=-1, required=True, type=PLACE)
 @click.option("--fpr", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.01, show_default=True)
 @click.option("--by", help="Column whose values are the groups. One group when not given.")
 @click.option(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common
+from audit.cli.options import CONTEXT, PLACE, Session, common
 
 if TYPE_CHECKING:
     from audit.contrast import Contrast
@@ -29,7 +29,7 @@ _WINDOWS = 24
 
 
 @click.command("explain", context_settings=CONTEXT, epilog=EXAMPLES)
-@click.argument("targets", metavar="FILE[:ROW]...|DIR", nargs=-1, required=True)
+@click.argument("targets", metavar="FILE[:ROW]...|DIR", nargs=-1, required=True, type=PLACE)
 @click.option("--row", "rows", multiple=True, metavar="SHARD:ROW", help="A row of the scan in DIR. Repeatable.")
 @click.option("--source", metavar="NAME", help="Of DIR, compare rows of this source only.")
 @click.option("--language", metavar="CODE", help="Of DIR, compare rows in this language (default: the commonest).")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common, printable, use_system_memory_pool
+from audit.cli.options import CONTEXT, PLACE, Session, common, printable, use_system_memory_pool
 
 if TYPE_CHECKING:
     from audit.benchmarks import Item
@@ -30,7 +30,7 @@ Examples:
 
 
 @click.command("index-benchmarks", context_settings=CONTEXT, epilog=EXAMPLES)
-@click.argument("files", nargs=-1, required=True)
+@click.argument("files", nargs=-1, required=True, type=PLACE)
 @click.option(
     "-o",
     "--output",

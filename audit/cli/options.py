@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TextIO, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from detectors.compiling import compiling_told
 
@@ -24,10 +25,31 @@ if TYPE_CHECKING:
     from audit.config import Config
     from audit.findings_folder import Findings
 
-__all__ = ["CONTEXT", "Bar", "Session", "common", "executor_options", "placed", "printable", "use_system_memory_pool"]
+__all__ = [
+    "CONTEXT",
+    "PLACE",
+    "Bar",
+    "Session",
+    "common",
+    "executor_options",
+    "placed",
+    "printable",
+    "use_system_memory_pool",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class Place(click.types.StringParamType):
+    """A path, a pattern or a URL: text, which shells complete by the names of files."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Ask the shell for files."""
+        return [CompletionItem(incomplete, type="file")]
+
+
+PLACE = Place()
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"

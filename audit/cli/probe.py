@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common, executor_options, placed
+from audit.cli.options import CONTEXT, PLACE, Session, common, executor_options, placed
 from detectors.packaged_models import DEFAULT, PACKAGED
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ _FACTS = 128
 
 
 @click.command("probe", context_settings=CONTEXT, epilog=EXAMPLES)
-@click.argument("paths", nargs=-1, required=True)
-@click.option("-o", "--output", "directory", metavar="DIR", required=True, help="Folder for the findings.")
+@click.argument("paths", nargs=-1, required=True, type=PLACE)
+@click.option("-o", "--output", "directory", metavar="DIR", required=True, help="Folder for the findings.", type=PLACE)
 @click.option(
     "--model",
     metavar="M",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common, executor_options, placed, use_system_memory_pool
+from audit.cli.options import CONTEXT, PLACE, Session, common, executor_options, placed, use_system_memory_pool
 
 if TYPE_CHECKING:
     from audit.cli.options import Bar
@@ -29,8 +29,8 @@ Examples:
 
 
 @click.command("scan", context_settings=CONTEXT, epilog=EXAMPLES)
-@click.argument("paths", nargs=-1, required=True)
-@click.option("-o", "--output", "directory", metavar="DIR", required=True, help="Folder for the findings.")
+@click.argument("paths", nargs=-1, required=True, type=PLACE)
+@click.option("-o", "--output", "directory", metavar="DIR", required=True, help="Folder for the findings.", type=PLACE)
 @click.option("--signals", help="Signals to measure, comma-separated (see: foxing signals).")
 @click.option("--text", help="Text column. Found by convention when not given.")
 @click.option("--by", help="Column whose values are the sources. Each file is one when not given.")

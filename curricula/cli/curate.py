@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common, executor_options, placed, printable
+from audit.cli.options import CONTEXT, PLACE, Session, common, executor_options, placed, printable
 from curricula.cli.curate_options import Asked, Mode, asking, request_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ Examples:
 
 @click.command("curate", context_settings=CONTEXT, epilog=EXAMPLES)
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("-o", "--output", "out", metavar="OUT", help="Folder or URL for data/, dropped/ and the manifest.")
+@click.option(
+    "-o", "--output", "out", metavar="OUT", help="Folder or URL for data/, dropped/ and the manifest.", type=PLACE
+)
 @click.option(
     "--workers", type=click.IntRange(0), help="Processes that read and write rows (1); of Ray, actors (one a core)."
 )

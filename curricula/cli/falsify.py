@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common, printable
+from audit.cli.options import CONTEXT, PLACE, Session, common, printable
 
 if TYPE_CHECKING:
     from curricula.falsify import Falsified
@@ -22,8 +22,10 @@ Examples:
 
 
 @click.command("falsify", context_settings=CONTEXT, epilog=EXAMPLES)
-@click.argument("paths", metavar="DATA...", nargs=-1, required=True)
-@click.option("-o", "--output", "out", metavar="OUT", required=True, help="Folder for data/ and the manifest.")
+@click.argument("paths", metavar="DATA...", nargs=-1, required=True, type=PLACE)
+@click.option(
+    "-o", "--output", "out", metavar="OUT", required=True, help="Folder for data/ and the manifest.", type=PLACE
+)
 @click.option(
     "--ratio",
     type=click.FloatRange(0, 1),

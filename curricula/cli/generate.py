@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common, printable
+from audit.cli.options import CONTEXT, PLACE, Session, common, printable
 from curricula.cli.train import Amount
 
 EXAMPLES = """\b
@@ -18,8 +18,8 @@ Examples:
 
 
 @click.command("generate", context_settings=CONTEXT, epilog=EXAMPLES)
-@click.argument("model", metavar="MODEL")
-@click.argument("data", nargs=-1, required=True, metavar="DATA...")
+@click.argument("model", metavar="MODEL", type=PLACE)
+@click.argument("data", nargs=-1, required=True, metavar="DATA...", type=PLACE)
 @click.option("-o", "--output", "out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Folder.")
 @click.option("--temperature", type=float, help="Of draws (1); 0 takes the likeliest token.")
 @click.option("--top-k", type=int, help="Draw from so many of the likeliest tokens (0: all).")

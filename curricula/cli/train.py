@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common, printable
+from audit.cli.options import CONTEXT, PLACE, Session, common, printable
 
 if TYPE_CHECKING:
     from curricula.training import Job
@@ -128,7 +128,7 @@ def _job(kwargs: dict[str, object]) -> Job:
 
 
 @click.command("train", context_settings=CONTEXT, epilog=EXAMPLES)
-@click.argument("data", nargs=-1, required=True, metavar="DATA...")
+@click.argument("data", nargs=-1, required=True, metavar="DATA...", type=PLACE)
 @click.option("-o", "--output", "out", metavar="DIR", required=True, type=click.Path(path_type=Path), help="Folder.")
 @asking()
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where.")

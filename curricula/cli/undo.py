@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common, printable
+from audit.cli.options import CONTEXT, PLACE, Session, common, printable
 
 
 @click.command("undo", context_settings=CONTEXT)
-@click.argument("manifest")
-@click.option("-o", "--output", "out", metavar="DIR", required=True, help="New folder for the rebuilt files.")
+@click.argument("manifest", type=PLACE)
+@click.option(
+    "-o", "--output", "out", metavar="DIR", required=True, help="New folder for the rebuilt files.", type=PLACE
+)
 @common
 def command(session: Session, /, manifest: str, out: str) -> None:
     """Rebuild the files that foxing curate read, as Parquet.

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit.cli.options import CONTEXT, Session, common, printable
+from audit.cli.options import CONTEXT, PLACE, Session, common, printable
 
 if TYPE_CHECKING:
     from curricula.verify import Verification
 
 
 @click.command("verify", context_settings=CONTEXT)
-@click.argument("manifests", metavar="MANIFEST...", nargs=-1, required=True)
+@click.argument("manifests", metavar="MANIFEST...", nargs=-1, required=True, type=PLACE)
 @click.option("--corpus", metavar="ROOT", help="Folder that the inputs were moved to.")
 @click.option("--remote", is_flag=True, help="Read inputs at URLs that the manifest names, with your credentials.")
 @common

@@ -1,10 +1,10 @@
-"""Adapters in the real libraries: datatrove, datasets and, where it is installed, data-juicer."""
+"""Adapters in the real libraries: datatrove, datasets and, in an environment of its own, data-juicer."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +18,7 @@ import pytest
 from audit.adapters import column_name
 from audit.in_memory import Judge
 from detectors.errors import ConfigError
+from tests.apart import program
 from tests.corpora import texts
 
 ROOT = Path(__file__).parent.parent.parent
@@ -106,20 +107,25 @@ def test_datasets_finds_its_cache_again_though_models_were_loaded_meanwhile() ->
         findings({"content": ["x"]})
 
 
-def _apart(script: str, folder: Path) -> Any:
+def _run(command: list[str], folder: Path) -> str:
+    """What a program prints in a folder, with nothing to be fetched: data-juicer installs what it misses as it runs."""
+    offline = {"HF_HUB_OFFLINE": "1", "UV_OFFLINE": "1", "PIP_NO_INDEX": "1", "HF_HOME": str(folder / "hf")}
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, **offline, "PYTHONPATH": paths}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _alone(script: str, folder: Path, python: str | Path = sys.executable) -> Any:
     """What a script prints as JSON in a process of its own, as a pipeline is run: workers are forked from it."""
     (folder / "pipeline.py").write_text(script, "utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "pipeline.py"], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(_run([str(python), "pipeline.py"], folder).splitlines()[-1])
 
 
 def test_datasets_map_in_several_processes(tmp_path: Path, truth: dict[str, list[Any]]) -> None:
     pytest.importorskip("datasets", reason="datasets is not installed: pip install 'foxing[test]'")
-    made = _apart(
+    made = _alone(
         "import json, datasets\n"
         "from audit.adapters.datasets import Findings\n"
         "from audit.in_memory import Judge\n"
@@ -151,15 +157,14 @@ def test_types_are_those_of_the_columns() -> None:
         judge.types(["ai_text.p_humn"])
 
 
-def test_data_juicer_operator_is_registered_and_filters(tmp_path: Path, truth: dict[str, list[Any]]) -> None:
-    if importlib.util.find_spec("data_juicer") is None:
-        pytest.skip("data-juicer is not installed: pip install py-data-juicer==1.6.1")
-    kept, stats = _apart(
+def test_data_juicer_operator_measures_as_we_do_in_several_processes(
+    tmp_path: Path, truth: dict[str, list[Any]]
+) -> None:
+    kept, stats = _alone(
         "import json\n"
         "from data_juicer.core.data import NestedDataset\n"
         "from data_juicer.ops import load_ops\n"
         "from data_juicer.utils.constant import Fields\n"
-        "import audit.adapters.data_juicer\n"
         f"rows = {ROWS!r}\n"
         f"recipe = dict(signals={SIGNALS!r}, drop=['FX102'], fields={FIELDS!r}, num_proc=2, batch_size=4)\n"
         "(operator,) = load_ops([{'foxing_filter': recipe}])\n"
@@ -168,6 +173,7 @@ def test_data_juicer_operator_is_registered_and_filters(tmp_path: Path, truth: d
         "stats = operator.run(data, reduce=False)[Fields.stats]\n"
         "print(json.dumps([list(kept), list(stats)]))\n",
         tmp_path,
+        program("python"),
     )
     assert kept == [0, 1, 2, 3, 4]
     for name in FIELDS:
@@ -177,3 +183,20 @@ def test_data_juicer_operator_is_registered_and_filters(tmp_path: Path, truth: d
                 [-1.0 if value is None else value for value in values] for values in (found, truth[name])
             )
         assert found == (pytest.approx(truth[name], rel=1e-6) if name == "ai_text.p_human" else truth[name]), name
+
+
+def test_data_juicer_runs_the_recipe_of_the_documents(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "adapters.md").read_text("utf-8")
+    (recipe,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (command,) = re.findall(r"^    (dj-process .*)$", text, re.MULTILINE)
+    (tmp_path / "recipe.yaml").write_text(recipe, "utf-8")
+    lines = [json.dumps({"text": row, "page": page}) for page, row in enumerate(ROWS)]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines), "utf-8")
+    program_name, *words = command.split()
+    _run([str(program(program_name)), *words], tmp_path)
+    kept, stats = (
+        [json.loads(line) for line in (tmp_path / name).read_text("utf-8").splitlines()]
+        for name in ("out.jsonl", "out_stats.jsonl")
+    )
+    assert [row["page"] for row in kept] == [0, 1, 2, 3, 4]
+    assert [one["__dj__stats__"]["foxing_rules"] for one in stats] == [[]] * 5
