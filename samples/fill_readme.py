@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-WIDTH = 200
 
 
 def tour(foxing: str) -> str:
@@ -42,7 +41,7 @@ def fill(readme: str, found: dict[str, str]) -> str:
     """The README with every `<!-- output: NAME -->` block replaced."""
 
     def replaced(match: re.Match[str]) -> str:
-        lines = [("    " + line[:WIDTH]).rstrip() for line in found[match[2]].splitlines()]
+        lines = [("    " + line).rstrip() for line in found[match[2]].splitlines()]
         return "\n".join([match[1], *lines, match[3]])
 
     pattern = re.compile(r"^(<!-- output: (\w+) -->)$.*?^(<!-- end -->)$", re.MULTILINE | re.DOTALL)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 import pytest
 
 from curricula.cli import COMMANDS, foxing
+from detectors import registry
+from tests.conftest import Answer
+from tests.corpora import texts, write_texts
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -141,17 +145,28 @@ def test_signal_example_measures_what_it_says(tmp_path: Path, monkeypatch: pytes
     assert (shares[0], shares[1], shares[3]) == (None, 0.5, 1.0)
 
 
-def test_signal_example_registers_and_judges_with_keys_that_exist(tmp_path: Path) -> None:
-    from audit.config import load_config
-    from audit.rules import rules_from
-
+def test_signal_example_is_registered_scanned_and_judged_as_written(
+    tmp_path: Path, foxing: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     registration, settings = _example("toml")
-    groups = tomllib.loads(registration)["project"]["entry-points"]
-    assert groups == {"foxing.signals": {"shouting": "shouting:Shouting"}}
+    (tmp_path / "shouting.py").write_text(_example("python")[0], "utf-8")
     (tmp_path / "foxing.toml").write_text(settings, "utf-8")
-    config = load_config(tmp_path / "foxing.toml")
-    assert config.scan.signals[-1] == "shouting"
-    assert rules_from(config.rules)[-1].when == "shouting.share > 0.5"
+    write_texts(tmp_path / "corpus.parquet", [*texts(20), "THIS IS HOW ONE SHOUTS " * 20])
+    # As pip leaves a distribution that has the table in its pyproject.toml.
+    ((group, points),) = tomllib.loads(registration)["project"]["entry-points"].items()
+    about = tmp_path / "shouting-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: shouting\nVersion: 1\n", "utf-8")
+    lines = [f"[{group}]", *(f"{name} = {place}" for name, place in points.items())]
+    (about / "entry_points.txt").write_text("\n".join(lines), "utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(registry, "_points", registry._points.__wrapped__)
+    monkeypatch.chdir(tmp_path)
+    scanned = foxing("scan", "corpus.parquet", "-o", "audit", "--workers", 1, settings=True)
+    assert scanned.code == 0 and "ai_text, shouting" in scanned.out, scanned
+    judged = foxing("check", "audit", "--format", "json", settings=True)
+    (rule,) = [one for one in json.loads(judged.out)["rules"] if one["id"] == "XX101"]
+    assert judged.code == 1 and (rule["hits"], rule["n"], rule["verdict"]) == (1, 21, "over")
 
 
 def test_readme_explains_the_exit_codes() -> None:

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from tests.code_blocks import blocks
+
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "samples" / "plugin" / "README.md").read_text("utf-8")
-COMMANDS = [line.strip() for line in README.splitlines() if line.startswith("    ")]
+COMMANDS = [line for block in blocks("samples/plugin/README.md") for line in block.commands]
 LINKS = "see https://a.example/x and http://b.example " * 10
 RUN = """
 import contextlib, io, json, sys
@@ -38,15 +39,13 @@ Answer = tuple[int, str, str]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a corpus, and the plugin installed into `site`."""
+    """A folder with a corpus, and the plugin installed into `site` by the line of its README, without a network."""
     folder = tmp_path_factory.mktemp("plugin")
-    shutil.copytree(ROOT / "samples" / "plugin", folder / "source", ignore=shutil.ignore_patterns("__pycache__"))
-    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
-    done = subprocess.run(
-        [*install, "--disable-pip-version-check", "--target", str(folder / "site"), str(folder / "source")],
-        capture_output=True,
-        text=True,
-    )
+    source = folder / "samples" / "plugin"
+    shutil.copytree(ROOT / "samples" / "plugin", source, ignore=shutil.ignore_patterns("__pycache__"))
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--disable-pip-version-check"]
+    install = [sys.executable, "-m", *shlex.split(COMMANDS[0]), *offline, "--target", "site"]
+    done = subprocess.run(install, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     rows = ["A long quiet day by the river. " * 60, LINKS, "Short and without any link, this one."]
     (folder / "corpus.jsonl").write_text("".join(json.dumps({"text": row}) + "\n" for row in rows), "utf-8")
@@ -56,7 +55,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def said(home: Path) -> dict[str, Answer]:
     """What the commands of the README, in their order, and some more came to, in one process that has the plugin."""
-    settings = str(home / "source" / "foxing.toml")
+    settings = str(home / "samples" / "plugin" / "foxing.toml")
     commands = [shlex.split(line)[1:] for line in COMMANDS[1:]]
     commands = [[*words, *(["--workers", "1"] if words[0] == "scan" else []), "--isolated"] for words in commands]
     commands += [
@@ -77,7 +76,6 @@ def said(home: Path) -> dict[str, Answer]:
 
 
 def test_every_command_of_its_readme_runs_and_uses_it(home: Path, said: dict[str, Answer]) -> None:
-    assert COMMANDS[0] == "pip install ./samples/plugin"
     assert [shlex.split(line)[1] for line in COMMANDS[1:]] == ["signals", "scan", "check", "curate"]
     for command in ("signals", "scan", "curate"):
         assert said[command][0] == 0, said[command]
@@ -113,10 +111,9 @@ def test_doctor_lists_it_with_its_origin(said: dict[str, Answer]) -> None:
 def test_its_own_tests_pass_where_it_is_installed(home: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment["PYTHONPATH"] = os.pathsep.join([str(home / "site"), str(ROOT)])
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(home / "source")]
-    done = subprocess.run(
-        [*command, str(home / "source" / "test_links.py")], cwd=home, env=environment, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "pytest", "samples/plugin", "-q", "-p", "no:cacheprovider"]
+    where = ["--rootdir", str(home / "samples" / "plugin")]
+    done = subprocess.run([*command, *where], cwd=home, env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and re.search(r"\b2 passed", done.stdout), done.stdout + done.stderr
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from tests.code_blocks import blocks
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 FILES = {
@@ -42,9 +45,14 @@ def _jsonl(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in data.splitlines()]
 
 
-def test_two_runs_write_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
-    again = _make(tmp_path / "again", "2")
-    assert {path.name: path.read_bytes() for path in again.iterdir()} == {
+def test_the_line_of_the_readme_writes_the_same_bytes_where_it_says(corpus: Path, tmp_path: Path) -> None:
+    shutil.copytree(SAMPLES, tmp_path / "samples", ignore=shutil.ignore_patterns("corpus", "__pycache__"))
+    ((line,),) = [block.commands for block in blocks("samples/README.md")]
+    program, *words = line.split()
+    assert program == "python"
+    environment = {**os.environ, "PYTHONHASHSEED": "2"}
+    subprocess.run([sys.executable, *words], cwd=tmp_path, check=True, env=environment)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "samples" / "corpus").iterdir()} == {
         path.name: path.read_bytes() for path in corpus.iterdir()
     }
 

@@ -10,11 +10,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from audit.findings_folder import Findings
+from tests.code_blocks import blocks
 from tests.conftest import Answer
-from tests.corpora import texts, write_texts
+from tests.corpora import texts, write_parquet
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "samples" / "slurm_scan.sh"
@@ -42,7 +45,8 @@ fi
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number in range(5):
-        write_texts(tmp_path / "corpus" / f"{number}.parquet", list(texts(40, number)))
+        rows = pa.table({"text": texts(40, number), "source": ["a", "b"] * 20})
+        write_parquet(tmp_path / "corpus" / f"{number}.parquet", rows)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -71,13 +75,17 @@ def test_the_slurm_sample_submits_parts_and_then_the_whole(here: Path) -> None:
         tool.chmod(0o755)
     # With a folder that is set, if only to nothing, kernels are those that the tests have compiled already.
     environment = {"NUMBA_CACHE_DIR": "", **os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
-    command = ["sh", str(SAMPLE), "corpus", "audit", "2", "--isolated", "--signals", "document", "--no-sketches"]
+    ((line,),) = [block.commands for block in blocks("docs/scale.md") if block.text.startswith("sh ")]
+    assert "/shared/corpus /shared/audit 64" in line
+    words = line.replace("/shared/corpus /shared/audit 64", "corpus audit 2").replace("samples", str(SAMPLE.parent))
+    command = [*words.split(), "--isolated", "--signals", "document", "--no-sketches"]
     done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "42\n"
     said = done.stderr.splitlines()
     assert "not finished yet: 2 of 2" in said and any(line.startswith("all parts are measured") for line in said)
     assert said[-3] == "measured now: nothing, all findings were there"
-    assert Findings.open(here / "audit").rows == 200
+    found = Findings.open(here / "audit")
+    assert found.rows == 200 and set(pl.concat(found.parts({"document": None}))["source"]) == {"a", "b"}
     submitted = (here / "sbatch.log").read_text().splitlines()
     assert len(submitted) == 2 and "--array=1-2" in submitted[0] and "--dependency=afterok:41" in submitted[1]

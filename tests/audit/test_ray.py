@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 import shlex
@@ -34,6 +35,7 @@ from detectors.errors import ConfigError, InputError, OutputError
 from detectors.protocols import Device, Measure
 from detectors.registry import load
 from tests.audit.test_execute import descendants, die_always, fail_on_odd
+from tests.code_blocks import blocks, command_lines
 from tests.conftest import Answer
 from tests.corpora import awkward_table, texts, write_parquet, write_texts
 
@@ -69,6 +71,7 @@ def cluster() -> Iterator[Nodes]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # beside other tests they would hardly get on
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.delenv("RAY_ADDRESS", raising=False)
         head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
@@ -173,19 +176,61 @@ def test_findings_and_shards_are_byte_for_byte_those_of_one_process(
     assert made == same and any(name.startswith("data/") for name in made)
 
 
+# Words that make a command of the document cheap; the last one of an option counts.
+FEWER = {
+    "scan": ["--signals", "document,ai_text", "--stages", ""],
+    "probe": ["--generate", "tests.audit.test_ray:answers"],
+    "trial": "--tokens 500 --seeds 1 --width 16 --layers 1 --heads 2 --vocabulary 300 --block 32 --device cpu".split(),
+}
+
+
 def test_commands_of_the_document_run_as_they_stand_there(
     tmp_path: Path, cluster: Nodes, monkeypatch: pytest.MonkeyPatch, foxing: Callable[..., Answer]
 ) -> None:
     assert [outcome.value for outcome in Ray(cluster.address, 1).map(fail_on_odd, [2])] == [2]  # connected
-    section = (ROOT / "docs" / "scale.md").read_text("utf-8").partition("\n## Ray\n")[2].partition("\n## ")[0]
-    commands = [shlex.split(line) for line in re.findall(r"^    foxing (.*)$", section, re.MULTILINE)]
-    assert [words[0] for words in commands] == ["scan", "curate", "probe", "trial"]
+    (found,) = [block.commands for block in blocks("docs/scale.md") if "--executor ray" in block.text]
+    (pip, *install), *commands = (shlex.split(line) for line in found)
+    wanted = [sys.executable, "-m", pip, *install, "--dry-run", "--no-index", "--disable-pip-version-check"]
+    installed = subprocess.run(wanted, capture_output=True, text=True)
+    assert installed.returncode == 0 and "does not provide the extra" not in installed.stderr, installed
+    assert [words[1] for words in commands] == ["scan", "curate", "probe", "trial"]
     write_texts(tmp_path / "corpus" / "a.parquet", list(texts(30, 1)))
+    for seed, name in enumerate(("data-a/a", "data-b/b", "held-out")):
+        write_texts(tmp_path / f"{name}.parquet", list(texts(10, seed)))
+    rows = [
+        {"question": f"What is the capital of {c}?", "answers": [f"t{c}"], "relation": "capital"} for c in "abcdefghij"
+    ]
+    write_parquet(tmp_path / "qa" / "a.parquet", pa.Table.from_pylist(rows))
     monkeypatch.chdir(tmp_path)
-    for words in commands[:2]:
-        fewer = ["--signals", "document,ai_text", "--stages", ""] if words[0] == "scan" else []
-        answer = foxing(*words, *fewer)
+    said = {}
+    for _, command, *words in commands:
+        if command == "trial":
+            pytest.importorskip("torch", reason="torch is not installed: pip install 'foxing[train]' to run this test")
+        answer = foxing(command, *words, *FEWER.get(command, ()))
         assert answer.code == 0, answer.err
+        said[command] = answer.out
+    assert re.search(r"HighlyKnown +50\.0 %", said["probe"])
+    assert "control a; 1 seed" in said["trial"]
+
+
+def test_the_bench_of_the_document_sets_ways_side_by_side(
+    tmp_path: Path, cluster: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.bench import ray as bench
+
+    (line,) = [line for line in command_lines("docs/bench.md") if line == f"python -m {bench.__name__}"]
+    write_texts(tmp_path / "bench" / "human_web_40k.parquet", list(texts(20)))
+    monkeypatch.setenv("FOXING_DATA", str(tmp_path))
+    # One process for all ways, and the cluster that is there.
+    monkeypatch.setattr(bench, "_separate", lambda way, corpus, out: bench._scan(way, str(corpus), out))
+    monkeypatch.setattr(bench, "_ITEMS", 20)
+    assert [outcome.value for outcome in Ray(cluster.address, 1).map(fail_on_odd, [2])] == [2]
+    fewer = ["--files", "2", "--rounds", "1", "--ways", "serial,ray_one", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", [bench.__name__, *line.split()[3:], *fewer])
+    assert bench.main() == 0
+    record = json.loads(next(tmp_path.glob("ray-*.json")).read_text("utf-8"))
+    assert record["units"] == 2 and set(record["ways"]) == {"serial", "ray_one"}
+    assert record["driver"]["items_per_s"] > 0
 
 
 def test_only_items_that_are_needed_soon_are_taken(cluster: Nodes) -> None:

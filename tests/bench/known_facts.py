@@ -27,7 +27,7 @@ from tests.bench.curricula import RESULTS, SEED, share
 from tests.bench.knowledge import RELATIONS
 from tests.bench.machine import machine
 
-EACH = 40
+EACH = 80
 KNOWN = ("HighlyKnown", "MaybeKnown")
 CURRICULA = {
     "original": ("original",),
