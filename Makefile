@@ -1,6 +1,6 @@
 # make demo    a tour on a small corpus, offline after the install     make test     the whole test suite
 # make check   style, types, import contracts                          make clean    remove what these made
-# make apart   data-juicer, Prefect, pipx and actionlint for the tests that use them (make test makes it, too)
+# make apart   data-juicer, Prefect, pipx and actionlint for the tests that use them, anew (make test makes them once)
 # make readme  the tour's output into README.md, as it is now
 # make bench   cost of every stage and of whole scans     make bench-peers   the same work by foxing and by other tools
 # (docs/bench.md; options go into BENCH: make bench BENCH="--slope-gb 0.1,1,10 --memory")
@@ -38,7 +38,8 @@ check: $(VENV)/.test-tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-apart: $(VENV)/apart/.installed
+apart: $(VENV)/.test-tools
+	@$(BIN)/python -m tests.apart
 
 readme: $(CORPUS)
 	$(BIN)/python samples/fill_readme.py $(abspath $(BIN)/foxing)

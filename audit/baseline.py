@@ -113,7 +113,8 @@ def _worse_files(result: Result, known: Known) -> str | None:
 def _worse_rows(result: Result, known: Known) -> str | None:
     if result.share is not None and result.interval is not None and known.share is not None:
         change, interval = difference(known.share, (result.share, result.interval))
-        if interval.low > 0:
+        # A sample stops where it has just crossed the upper end in the baseline, which may be a share known exactly.
+        if interval.low > 0 or (change > 0 and result.interval.low >= known.share[1].high):
             return f"higher than in the baseline by {100 * change:.2f} points"
     new = [
         source.source

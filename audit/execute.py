@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
@@ -162,8 +162,9 @@ class Process:
             return
         pool, others = _pool(self.workers - 1), set(multiprocessing.active_children())
         try:
-            for item in items:
-                pool.submit(task, item)
+            with suppress(BrokenProcessPool):
+                for item in items:
+                    _submitted(pool, _Guarded(task), item)
             yield
         except (KeyboardInterrupt, GeneratorExit):
             _terminate(pool, others)
@@ -225,7 +226,7 @@ class Process:
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
+    return ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker, initargs=(dict(os.environ),))
 
 
 def _terminate(pool: ProcessPoolExecutor, others: Container[BaseProcess]) -> None:
@@ -293,9 +294,13 @@ def _alone(guarded: _Guarded[T, R], item: T) -> Outcome[T, R]:
     return Outcome(item, None, TaskError(message))
 
 
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and never outlive it: an orphan would wait for work for ever."""
+def _start_worker(environment: Mapping[str, str]) -> None:
+    """Leave Ctrl-C to the parent, and never outlive it: an orphan would wait for work for ever.
+
+    `environment` is that of the parent now, which may have credentials that it had not when the server was started.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.update(environment)
     for name, value in ONE_THREAD.items():
         os.environ.setdefault(name, value)
     if "pyarrow" in sys.modules and os.environ["OMP_NUM_THREADS"] == "1":

@@ -31,6 +31,7 @@ CREATE TABLE sources (audit INTEGER NOT NULL REFERENCES audits, rule TEXT NOT NU
   n INTEGER NOT NULL, hits INTEGER NOT NULL);
 CREATE TABLE accepted (audit INTEGER NOT NULL REFERENCES audits, at TEXT NOT NULL);
 """
+_OF_ONE = "WHERE :corpus IS NULL OR audit IN (SELECT id FROM audits WHERE corpus = :corpus) ORDER BY rowid"
 _NAMES = ("audits", "rates", "sources", "accepted")
 
 
@@ -200,11 +201,24 @@ class Ledger:
         Raises:
             InputError: there is no such audit.
         """
-        if number not in {audit.number for audit in self.audits()}:
+        with self._read() as connection:
+            found = connection and connection.execute("SELECT 1 FROM audits WHERE id = ?", (number,)).fetchone()
+        if not found:
             raise InputError(f"{self.path}: has no audit {number}. foxing ledger {self.path} lists them.")
         with self._written() as connection:
             now = datetime.now(UTC).isoformat(timespec="seconds")
             connection.execute("INSERT INTO accepted VALUES (?, ?)", (number, now))
+
+    def corpora(self) -> tuple[str, ...]:
+        """Names of the corpora that it holds audits of, sorted.
+
+        Raises:
+            InputError: no such file.
+            OutputError: it is not a ledger.
+        """
+        with self._read() as connection:
+            found = connection.execute("SELECT DISTINCT corpus FROM audits ORDER BY corpus") if connection else ()
+            return tuple(name for (name,) in found)
 
     def audits(self, corpus: str | None = None) -> tuple[Audit, ...]:
         """Every audit, of one corpus where it is named, in order of writing.
@@ -213,27 +227,32 @@ class Ledger:
             InputError: no such file.
             OutputError: it is not a ledger.
         """
-        if not self.path.is_file():
-            raise InputError(f"{self.path}: is no ledger yet. Begin one with: foxing ledger {self.path} --add AUDIT")
-        with self._open("BEGIN") as connection:
-            if not self._is_begun(connection):
+        with self._read() as connection:
+            if connection is None:
                 return ()
+            asked = {"corpus": corpus}
             accepted = dict(connection.execute("SELECT audit, max(rowid) FROM accepted GROUP BY audit"))
             rates: dict[int, dict[str, Rate]] = {}
             counts: dict[tuple[int, str], list[tuple[int, int]]] = {}
             names: dict[tuple[int, str], list[str]] = {}
-            for number, rule, source, n, hits in connection.execute("SELECT * FROM sources ORDER BY rowid"):
+            # Thousands of sources come again in every audit of every rule: each name is held once.
+            known: dict[str, str] = {}
+            lists: dict[tuple[str, ...], tuple[str, ...]] = {}
+            for number, rule, source, n, hits in connection.execute(f"SELECT * FROM sources {_OF_ONE}", asked):
                 counts.setdefault((number, rule), []).append((n, hits))
-                names.setdefault((number, rule), []).append(source)
+                names.setdefault((number, rule), []).append(known.setdefault(source, source))
             for number, rule, name, budget, verdict, n, hits, share, low, high in connection.execute(
-                "SELECT * FROM rates ORDER BY rowid"
+                f"SELECT * FROM rates {_OF_ONE}", asked
             ):
                 interval = None if low is None else (low, high)
-                sources, named = tuple(counts.get((number, rule), ())), tuple(names.get((number, rule), ()))
+                sources, named = tuple(counts.pop((number, rule), ())), tuple(names.pop((number, rule), ()))
+                named = lists.setdefault(named, named)
                 rate = Rate(rule, name, budget, verdict, n, hits, share, interval, sources, named)
                 rates.setdefault(number, {})[rule] = rate
             found = connection.execute(
-                "SELECT id, at, corpus, measured, signature, rows, shards, failed FROM audits ORDER BY id"
+                "SELECT id, at, corpus, measured, signature, rows, shards, failed FROM audits "
+                "WHERE :corpus IS NULL OR corpus = :corpus ORDER BY id",
+                asked,
             ).fetchall()
         return tuple(
             Audit(
@@ -249,8 +268,15 @@ class Ledger:
                 accepted=int(accepted.get(number, 0)),
             )
             for number, at, name, measured, signature, rows, shards, failed in found
-            if corpus in (None, name)
         )
+
+    @contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection | None]:
+        """A connection that writes nothing; None where the file holds nothing yet."""
+        if not self.path.is_file():
+            raise InputError(f"{self.path}: is no ledger yet. Begin one with: foxing ledger {self.path} --add AUDIT")
+        with self._open("BEGIN") as connection:
+            yield connection if self._is_begun(connection) else None
 
     @contextmanager
     def _written(self) -> Iterator[sqlite3.Connection]:

@@ -8,8 +8,10 @@ the looks have in common, as corpora that grow do), and rules share it evenly.
 Counted shares are compared, by the interval of a difference (MOVER, Zou and Donner 2008, Stat. Med. 27:1693) from exact
 bounds (Clopper and Pearson 1934). Documents of one source resemble each other, so counts are divided by their design
 effect: how much more the shares of sources vary than those of as many independent documents would (Rao and Scott 1992,
-Biometrics 48:577), widened for few sources as Student's t is. Where both audits have the same sources, it is their
-changes that are held against each other, for what a source always has more of than others is no change.
+Biometrics 48:577), widened for few sources as Student's t is. Where both audits have sources in common, it is changes
+of sources that are held against each other, for what a source always has more of than others is no change; a source of
+one audit alone has changed by all that it has. Sources of unequal size count as fewer: by their effective number, that
+of as many documents that are so unequal in weight (Kish 1965, Survey Sampling, 11.7).
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from detectors.errors import ConfigError
 __all__ = ["Change", "Look", "Series", "change_effect", "design_effect", "series_of", "spent"]
 
 _MANY, _STEPS = 60, 60
+_ROUNDING = 1e-9
+_NOTHING = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -169,20 +173,21 @@ def _bounds(rates: Sequence[Rate], effect: float, error: float) -> list[Interval
 
 
 def _effect(before: Rate, after: Rate, error: float) -> float:
-    """Of a change: from how sources differ or, where both audits have the same ones, from how their changes differ."""
+    """Of a change: from how sources differ or, where several are in both audits, from how their changes differ."""
     first, second = (dict(zip(rate.names, rate.sources, strict=True)) if rate.names else {} for rate in (before, after))
-    if len(first) > 1 and first.keys() == second.keys():
-        return change_effect([(first[name], second[name]) for name in first], error=error)
+    if len(first.keys() & second.keys()) > 1:
+        pairs = [(first.get(name, _NOTHING), second.get(name, _NOTHING)) for name in {**first, **second}]
+        return change_effect(pairs, error=error)
     return design_effect((before.sources, after.sources), error=error)
 
 
 def change_effect(pairs: Sequence[tuple[tuple[int, int], tuple[int, int]]], *, error: float) -> float:
-    """How many documents tell as much of a change as one independent document does, by sources in both audits.
+    """How many documents tell as much of a change as one independent document does, by sources that are told apart.
 
     What a source always has more of than others cancels out of a change; what is left is how differently they changed.
 
     Args:
-        pairs: documents and hits of each source, before and after; of two sources at least.
+        pairs: documents and hits of each source, before and after, 0 where it was not there; two sources at least.
         error: of the interval that it is for, for Student's t.
     """
     n, hits = sum(x for (x, _), _ in pairs), sum(i for (_, i), _ in pairs)
@@ -192,8 +197,17 @@ def change_effect(pairs: Sequence[tuple[tuple[int, int], tuple[int, int]]], *, e
     if not expected:
         return 1.0
     spread = sum(((j - q * y) / m - (i - p * x) / n) ** 2 for (x, i), (y, j) in pairs)
-    size = len(pairs)
-    return max(1.0, spread * size / (size - 1) / expected * _student(error, size - 1) ** 2)
+    size = min(_effective([x for (x, _), _ in pairs]), _effective([y for _, (y, _) in pairs]))
+    return max(1.0, spread * size / (size - 1) / expected * _student(error, _whole(size - 1)) ** 2)
+
+
+def _effective(sizes: Sequence[int]) -> float:
+    """How many sources of equal size tell as much as these; not below 2, of which a spread is known at all."""
+    return max(2.0, sum(sizes) ** 2 / sum(size * size for size in sizes))
+
+
+def _whole(freedom: float) -> int:
+    return max(1, int(freedom + _ROUNDING))
 
 
 def design_effect(audits: Sequence[Sequence[tuple[int, int]]], *, error: float) -> float:
@@ -203,8 +217,7 @@ def design_effect(audits: Sequence[Sequence[tuple[int, int]]], *, error: float) 
         audits: of each audit, documents and hits of its sources; sources are held against the share of their audit.
         error: of the interval that it is for, for Student's t.
     """
-    spread = expected = 0.0
-    freedom = number = 0
+    spread = expected = freedom = number = 0.0
     for sources in audits:
         n, hits = sum(n for n, _ in sources), sum(hits for _, hits in sources)
         if len(sources) < 2 or not 0 < hits < n:
@@ -212,10 +225,11 @@ def design_effect(audits: Sequence[Sequence[tuple[int, int]]], *, error: float) 
         share = hits / n
         spread += sum((y - share * x) ** 2 for x, y in sources)
         expected += n * share * (1 - share)
-        freedom, number = freedom + len(sources) - 1, number + len(sources)
+        size = _effective([n for n, _ in sources])
+        freedom, number = freedom + size - 1, number + size
     if not expected:
         return 1.0
-    return max(1.0, spread * number / freedom / expected * _student(error, freedom) ** 2)
+    return max(1.0, spread * number / freedom / expected * _student(error, _whole(freedom)) ** 2)
 
 
 def _student(error: float, freedom: int) -> float:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["Pair", "Reviewing", "Run", "Side", "review", "runs_of"]
 
 _DUPLICATES, _LEAKAGE = "duplicates", "leakage"
+_OTHER_SIDE = {
+    _DUPLICATES: ("duplicates.keeper_shard", "duplicates.keeper_row", "duplicates.in_reference"),
+    _LEAKAGE: ("leakage.benchmark", "leakage.item"),
+}
 _SHINGLE_WORDS = 5
 _CONTEXT_BYTES = 300
 _MOST_WORDS = 4000
@@ -84,6 +88,8 @@ def review(
 ) -> tuple[Pair, ...]:
     """The worst cases of a rule that reads `duplicates` or `leakage`, worst first, with their texts.
 
+    Of rows that go for the same kept row, or hold the same benchmark item, one comes before a second one of any.
+
     Args:
         findings: of a finished scan, whose corpus can still be read.
         rule: whose hits are shown.
@@ -116,22 +122,24 @@ class Reviewing:
             )
         self._findings, self._rule, self._about = findings, rule, about
         self._top, self._source = top, source
-        self._worst: Worst | None = None
+        self._worst: tuple[Worst, ...] = ()
 
     def add(self, frame: pl.DataFrame, hit: pl.Series) -> None:
         """Take in the next part of findings, calibrated, with what the rule says of each row."""
-        if self._worst is None:
-            self._worst = Worst(_showing(self._rule, self._about, frame), self._top)
+        if not self._worst:
+            rule = _showing(self._rule, self._about, frame)
+            self._worst = tuple(Worst(rule, self._top, apart=apart) for apart in (_OTHER_SIDE[self._about], ()))
         if self._about == _DUPLICATES:  # a row that is kept has nothing beside it
             hit = hit & frame[self._about].struct.field("keeper_row").is_not_null()
-        self._worst.add(frame, hit if self._source is None else hit & (frame["source"] == self._source))
+        for worst in self._worst:
+            worst.add(frame, hit if self._source is None else hit & (frame["source"] == self._source))
 
     def pairs(self, corpus: str | None = None) -> tuple[Pair, ...]:
         """The worst cases of all parts, with their texts; `corpus` is the folder that the corpus was moved to."""
-        worst, about = self._worst, self._about
-        found = worst.cases({shard.key: shard.key for shard in self._findings.shards}) if worst else ()
-        cases = [(case.uri, case.row or 0) for case in found]
-        rows = [{name.removeprefix(f"{about}."): value for name, value in case.values.items()} for case in found]
+        about, keys = self._about, {shard.key: shard.key for shard in self._findings.shards}
+        every = {(case.uri, case.row or 0): case for worst in self._worst for case in worst.cases(keys)}
+        cases = list(every)[: self._top]
+        rows = [{name.removeprefix(f"{about}."): value for name, value in every[at].values.items()} for at in cases]
         read = _duplicates if about == _DUPLICATES else _leaks
         return read(self._findings, self._rule, cases, rows, corpus)
 

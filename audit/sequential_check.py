@@ -104,13 +104,19 @@ class _Ruled:
         self.strict = limits.strict
         # A detector that does not tell the classes apart proves nothing, whatever it flags.
         self.is_blind = rates is not None and self.corrected(0.0).interval is None
-        budget = self.ceiling or rule.budget
-        target = budget if rates is None or self.is_blind else meeting_share(budget, self._end)
-        self.target = -1.0 if target is None else target
+        self.clean = self._flagged(rule.budget)
+        self.target = self._flagged(self.ceiling or rule.budget)
         self.error = error
         self.sequence = ShareSequence(rows, budget=max(self.target, 0.0), error=error)
         self.n = self.hits = 0
         self.worst = Worst(rule, limits.top)
+
+    def _flagged(self, share: float) -> float:
+        """The counted share that stands for a share to be judged by; -1 where none is small enough."""
+        if self.rates is None or self.is_blind:
+            return share
+        found = meeting_share(share, self._end)
+        return -1.0 if found is None else found
 
     def _end(self, flagged: float) -> float:
         interval = self.corrected(flagged).interval
@@ -130,8 +136,8 @@ class _Ruled:
         if self.target < 0 or self.sequence.is_above:
             return Verdict.OVER
         if self.target >= 1 or self.sequence.is_within:
-            is_over = self.ceiling is not None and (self.rates or self.sequence.interval.high > self.rule.budget)
-            return Verdict.KNOWN if is_over else Verdict.WITHIN
+            may_be_over = self.ceiling is not None and self.sequence.interval.high > self.clean
+            return Verdict.KNOWN if may_be_over else Verdict.WITHIN
         return Verdict.UNDECIDED
 
     def add(self, measured: Measured, hit: pl.Series) -> None:

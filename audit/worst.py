@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,8 +40,16 @@ class Case:
 class Worst:
     """Keeps the `top` worst hits of a rule. Equally bad rows stay in corpus order, so a list never varies."""
 
-    def __init__(self, rule: Rule, top: int) -> None:
+    def __init__(self, rule: Rule, top: int, *, apart: Sequence[str] = ()) -> None:
+        """Nothing read yet.
+
+        Args:
+            rule: whose hits are kept.
+            top: how many.
+            apart: columns, or `signal.field`; of rows that are alike in all of them the worst alone is kept.
+        """
         self._top = top
+        self._apart = [tuple(name.split(".")) for name in apart]
         self._key = parse(rule.worst, rule.id) if rule.worst else None
         self._read = parse(rule.when, rule.id)
         self._more = [tuple(name.split(".")) for name in rule.shown]
@@ -61,9 +69,13 @@ class Worst:
             "row",
             "source",
             pl.struct(_column(name).alias(".".join(name)) for name in self._shown(frame)).alias("values"),
+            *(_column(name).alias(f"_apart.{at}") for at, name in enumerate(self._apart)),
         )
         both = found if self._kept is None else pl.concat([self._kept, found])
-        self._kept = both.sort("_key", descending=True, maintain_order=True).head(self._top)
+        ordered = both.sort("_key", descending=True, maintain_order=True)
+        if self._apart:
+            ordered = ordered.filter(pl.struct(pl.col(r"^_apart\..*$")).is_first_distinct())
+        self._kept = ordered.head(self._top)
 
     def _scanned(self, frame: pl.DataFrame) -> bool:
         return self._key is not None and all(name in frame.columns for name in self._key.columns)

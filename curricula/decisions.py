@@ -39,7 +39,7 @@ MEASURES = {
 }
 """What is spooled of each row besides what curricula need, by name: signal and field; null where not measured."""
 _DROPPED = ("dropped_by", "spared")
-_SETTLED = frozenset(("action", "dropped_by"))
+_SETTLED = ("action", *_DROPPED)
 _DECIDED = ("shard", "row", "source", "rules", "exempt", "action")
 # Read by calibration.
 _MARGIN = ("margin", "tier", "language", "length", "style")
@@ -110,11 +110,8 @@ def decided_parts(
         parts = _gathered(part.select(name for name in part.columns if _is_read(part, name, chosen)) for part in read)
     for part in parts:
         decided = decide(part, bare)
-        exempt = None if allow is None else allow.marks(decided)
-        if exempt is None or not exempt.any():
-            yield decided.with_columns(exempt=pl.lit(value=False), spared=pl.lit(value=False))
-        else:
-            yield _exempted(decided, exempt, drop)
+        exempt = pl.lit(value=False) if allow is None else pl.Series(allow.marks(decided))
+        yield _exempted(decided.with_columns(exempt=exempt), drop)
 
 
 def _fields(
@@ -141,14 +138,18 @@ def _is_read(part: pl.DataFrame, name: str, chosen: Fields) -> bool:
     return name in chosen or not isinstance(part.schema[name], pl.Struct)
 
 
-def _exempted(decided: pl.DataFrame, exempt: npt.NDArray[np.bool_], drop: Sequence[str]) -> pl.DataFrame:
+def _exempted(decided: pl.DataFrame, drop: Sequence[str]) -> pl.DataFrame:
+    """Settled rows with `spared`; those that are `exempt` settled without rules that drop no row on the allow-list."""
     import polars as pl
 
+    if not decided["exempt"].any():
+        return decided.with_columns(spared=pl.lit(value=False))
     spared = settle(decided, [rule for rule in drop if not rule.startswith(FAMILY)])
-    marked = decided.with_columns(pl.Series("exempt", exempt))
-    changed = ("action", "dropped_by")
-    return marked.with_columns(
-        *(pl.when("exempt").then(spared[name]).otherwise(pl.col(name)).alias(name) for name in changed),
+    return decided.with_columns(
+        *(
+            pl.when("exempt").then(spared[name]).otherwise(pl.col(name)).alias(name)
+            for name in ("action", "dropped_by")
+        ),
         spared=pl.col("exempt") & pl.col("dropped_by").is_not_null() & spared["dropped_by"].is_null(),
     )
 
@@ -219,21 +220,22 @@ class Spool:
         import polars as pl
 
         wanted = None if columns is None else list(columns)
-        settles = self._drop is not None and (wanted is None or not _SETTLED.isdisjoint(wanted))
-        read = wanted if wanted is None or not settles else list(dict.fromkeys((*wanted, "rules", *_SETTLED)))
+        settles = self._drop is not None and (wanted is None or not set(_SETTLED).isdisjoint(wanted))
+        read = wanted if wanted is None or not settles else list(dict.fromkeys((*wanted, "rules", "exempt", *_SETTLED)))
         for start, stop in zip(self._starts, self._starts[1:], strict=False):
             with self._lock:  # a query may read it in several threads
                 self._file.seek(start)
                 stored = self._file.read(stop - start)
             frame = pl.read_ipc(io.BytesIO(stored), columns=read)
             if settles:
-                frame = settle(frame, self._drop or ()).select(wanted or frame.columns)
+                drop = self._drop or ()
+                frame = _exempted(settle(frame, drop), drop).select(wanted or frame.columns)
             yield frame
 
     def seen(self, needs: Sequence[str], drop: Sequence[str] | None) -> Spool:
         """The same rows for another request: with some of the signals, and settled by other rules that drop.
 
-        It reads from the same file, which is the first one's to close. No row is on an allow-list.
+        It reads from the same file, which is the first one's to close.
 
         Args:
             needs: signals, among those that were written down.

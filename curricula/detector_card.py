@@ -165,7 +165,7 @@ that a person wrote a text.
 - New models write differently, and a generator unlike all of the training data can be ranked little better than
   chance (see the lines "left out of training"). The figures for sources left out are the honest guide.
 - Documents over 4 KiB are cut into windows of equal size, up to 4 KiB each, and have the mean margin of their windows.
-  Over 1 MiB, a scan measures pieces of up to that size and weighs their margins by characters.
+  Over 1 MiB, a scan measures pieces of up to 128 KiB and weighs their margins by characters.
 - Case, quotes, dashes, Markdown marks and line breaks are folded away. Wide and mathematical letters, letters of other
   scripts that look like Latin ones and invisible characters are undone before a text is judged; look-alikes beyond a
   closed list are not. Words that are misspelt are unknown, and unknown words count for nothing.

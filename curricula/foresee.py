@@ -45,6 +45,7 @@ __all__ = [
     "Prepared",
     "Preview",
     "Request",
+    "allowed_by",
     "asked_of",
     "carried_out",
     "described",
@@ -138,7 +139,7 @@ def preview(findings: Findings, rules: Sequence[Rule], request: Request) -> Prev
 def foresee(findings: Findings, rules: Sequence[Rule], request: Request, spool: Spool) -> tuple[Preview, Settled]:
     """The preview, and what is to become of each row; decided rows are written to the spool."""
     prepared = prepare(findings, rules, request, schema_of(findings))
-    allowed = _allowed(findings, request)
+    allowed = allowed_by(findings, request)
     spool.fill(
         decided_parts(findings, prepared.judged, prepared.needs, allowed, prepared.measures),
         prepared.needs,
@@ -217,7 +218,8 @@ def _limits(request: Request) -> Limits:
     return Limits(request.allow_loss, request.min_rows, request.min_tokens, request.allow_loss_of)
 
 
-def _allowed(findings: Findings, request: Request) -> AllowList | None:
+def allowed_by(findings: Findings, request: Request) -> AllowList | None:
+    """The allow-list of a request; None where it names nothing."""
     if not request.allow.source and not request.allow.column:
         return None
     records = {record.key: record for record in findings.shards}

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from audit.calibrate import calibrated, tables_of
+from audit.config import AllowConfig
 from audit.report.content_training import Outcome, Outcomes
 from curricula.choosing import choose_drops
 from curricula.decisions import Spool, decided_parts, schema_of
-from curricula.foresee import Prepared, Preview, Request, carried_out, prepare
+from curricula.foresee import Prepared, Preview, Request, allowed_by, carried_out, prepare
 from curricula.protocols import CURRICULA
 from detectors import registry
 from detectors.errors import ConfigError, InputError
@@ -23,13 +22,20 @@ if TYPE_CHECKING:
     from audit.rules import Rule
     from curricula.composing import Settings
 
-__all__ = ["Outlook", "outcomes", "plans"]
+__all__ = ["Outlook", "plans"]
 
 _FILTER = "FX101"
 _ORIGINAL = "original"
 
 
-def plans(asked: Sequence[Sequence[str]], *, seed: int, tables: Settings | None = None) -> tuple[Request, ...]:
+def plans(
+    asked: Sequence[Sequence[str]],
+    *,
+    seed: int,
+    tables: Settings | None = None,
+    allow: AllowConfig | None = None,
+    corpus: str | None = None,
+) -> tuple[Request, ...]:
     """A request for each list of names; without any, every registered curriculum alone and the filter by FX101.
 
     Nothing is refused for losing rows: a report shows the loss.
@@ -38,39 +44,43 @@ def plans(asked: Sequence[Sequence[str]], *, seed: int, tables: Settings | None 
         asked: names of curricula that go together.
         seed: of all of them.
         tables: settings of curricula by name.
+        allow: rows that no FX1 rule drops; None allows none.
+        corpus: folder that the inputs were moved to.
     """
     settings = tables or {}
 
     def request(names: Sequence[str], drop: Sequence[str] = ()) -> Request:
         chosen = {name: settings[name] for name in names if name in settings}
-        return Request(curriculum=tuple(names), drop=tuple(drop), allow_loss=1.0, seed=seed, tables=chosen)
+        return Request(
+            curriculum=tuple(names),
+            drop=tuple(drop),
+            allow_loss=1.0,
+            seed=seed,
+            corpus=corpus,
+            tables=chosen,
+            allow=allow or AllowConfig(),
+        )
 
     if asked:
         return tuple(request(names) for names in asked)
     return (request([_ORIGINAL], [_FILTER]), *(request([name]) for name in sorted(registry.names(CURRICULA))))
 
 
-def outcomes(findings: Findings, rules: Sequence[Rule], requests: Sequence[Request]) -> Outcomes:
-    """Foresee each request; one that cannot be carried out on these findings says why.
-
-    Args:
-        findings: of a finished scan.
-        rules: all there are.
-        requests: as `plans` makes them: they count the same tokens and have no allow-list.
-
-    Raises:
-        PluginError: a curriculum that does not exist, or does not keep its contract.
-    """
-    with closing(Outlook(findings, rules, requests)) as outlook:
-        outlook.read(calibrated(part, tables_of(findings)) for part in findings.parts())
-        return outlook.outcomes()
-
-
 class Outlook:
     """Foresees requests from one reading of the findings: what any of them needs of a row is put on disk once."""
 
     def __init__(self, findings: Findings, rules: Sequence[Rule], requests: Sequence[Request]) -> None:
-        """Nothing read yet; arguments and errors are those of `outcomes`."""
+        """Nothing read yet.
+
+        Args:
+            findings: of a finished scan.
+            rules: all there are.
+            requests: as `plans` makes them: all count the same tokens and have the same allow-list. One that cannot be
+                carried out on these findings says why among the outcomes.
+
+        Raises:
+            PluginError: a curriculum that does not exist, or does not keep its contract.
+        """
         self._findings = findings
         self._requests = requests
         schema = schema_of(findings) if requests else None
@@ -84,14 +94,19 @@ class Outlook:
         self._spool = Spool()
 
     def read(self, parts: Iterable[pl.DataFrame]) -> None:
-        """Decide all parts of the findings, which come calibrated and in corpus order."""
+        """Decide all parts of the findings, which come calibrated and in corpus order.
+
+        Raises:
+            InputError: a file is gone whose columns the allow-list looks at. ConfigError: it has no such column.
+        """
         prepared = [one for one in self._prepared if isinstance(one, Prepared)]
         if not prepared:
             for _ in parts:
                 pass
             return
         needs, measures = list(chain.from_iterable(one.needs for one in prepared)), prepared[0].measures
-        decided = decided_parts(self._findings, self._judged, needs, measures=measures, read=parts)
+        allow = allowed_by(self._findings, prepared[0].request)
+        decided = decided_parts(self._findings, self._judged, needs, allow, measures, parts)
         self._spool.fill(decided, needs, measures)
 
     def outcomes(self, tell: Callable[[int], None] = lambda done: None) -> Outcomes:

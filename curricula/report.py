@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from audit.assessment import Assessment
     from audit.findings_folder import Findings
     from audit.report.content import Report
+    from curricula.foresee import Request
 
 __all__ = ["Tell", "Wanted", "built", "write_report"]
 
@@ -65,7 +66,8 @@ def built(audit: Audit, wanted: Wanted | None = None, tell: Tell = lambda what, 
 
     Raises:
         ConfigError: a rule or a reference that cannot be used. FindingsError: no finished scan, or torn findings.
-        InputError: a baseline, trial or file of labels that cannot be read. PluginError: no such curriculum.
+        InputError: a baseline, trial or file of labels that cannot be read, or a file of the corpus that is gone and
+            whose columns the allow-list looks at. PluginError: no such curriculum.
     """
     from audit.report.build import Asked, Reading
     from audit.rules import rules_from
@@ -76,7 +78,6 @@ def built(audit: Audit, wanted: Wanted | None = None, tell: Tell = lambda what, 
     asked, check, findings = wanted or Wanted(), audit.config.check, audit.recorded
     rules = rules_from(audit.config.rules)
     curves = None if asked.trial is None else read_trial(Path(asked.trial))
-    against = None if asked.reference is None else _beside(audit, Path(asked.reference))
     reading = Reading(
         findings,
         rules,
@@ -89,14 +90,17 @@ def built(audit: Audit, wanted: Wanted | None = None, tell: Tell = lambda what, 
             corpus=asked.corpus,
             labels=None if asked.labels is None else Labels.read(Path(asked.labels)),
         ),
+        against=None if asked.reference is None else _beside(audit, Path(asked.reference)),
     )
-    chosen = asked.curricula
-    requests = () if chosen is None else plans(_lists(chosen), seed=findings.seed, tables=audit.config.curricula)
+    chosen, tables, allow = asked.curricula, audit.config.curricula, audit.config.allow
+    requests: tuple[Request, ...] = ()
+    if chosen is not None:
+        requests = plans(_lists(chosen), seed=findings.seed, tables=tables, allow=allow, corpus=asked.corpus)
     # What is asked for and not there is said before the first row is read.
     with closing(Outlook(findings, rules, requests)) as outlook:
         baseline = None if asked.baseline is None else _baseline(audit, Path(asked.baseline), tell)
         outlook.read(_told(reading.parts(), findings.rows, "report", tell))
-        report = reading.report(against=against, baseline=baseline)
+        report = reading.report(baseline)
         if chosen is not None:
             rows, total = findings.rows, findings.rows * len(requests)
             tell("curricula", 0, total)

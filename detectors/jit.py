@@ -2,8 +2,8 @@
 
 Kernels release the GIL and are cached on disk beside the source, or in the user's cache folder where that is read-only
 (`NUMBA_CACHE_DIR` overrides); where neither can be written, each process compiles its own. A change of the file that a
-kernel is in, or of a kernel or constant that it imports, compiles it anew. Keep in mind when editing kernels that there
-are no bounds checks.
+kernel is in, of its options, or of a kernel, constant or intrinsic that it imports, compiles it anew. Keep in mind when
+editing kernels that there are no bounds checks.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import hashlib
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache, partial
+from pathlib import Path
 from types import FunctionType
 from typing import Any, ParamSpec, TypeVar
 
@@ -56,23 +58,34 @@ def _cached(kernel: Callable[P, R]) -> Callable[P, R]:
     """Keep the compiled code on disk where some folder can be written; a kernel works without."""
     with suppress(RuntimeError):  # "no locator available": all that numba says of folders that cannot be written
         # numba looks at the kernel's own file alone, and an update may change nothing but a helper in another.
-        kernel._cache = SharedCache(kernel.py_func, _stamp)  # type: ignore[attr-defined]
+        kernel._cache = SharedCache(kernel.py_func, partial(_stamp, kernel))  # type: ignore[attr-defined]
     return kernel
 
 
-def _stamp(own: bytes, function: FunctionType) -> str:
-    """What a kernel's code depends on: its file, and the kernels and constants that it names."""
-    lines = [repr(own)]
+def _stamp(kernel: Any, own: object) -> str:
+    """What a kernel's code depends on: its file, options, and the kernels, intrinsics and constants that it names."""
+    lines = [repr(own), repr(kernel.targetoptions)]
+    function: FunctionType = kernel.py_func
     for name in sorted(set(function.__code__.co_names)):
-        value = function.__globals__.get(name)
+        value: Any = function.__globals__.get(name)
         if hasattr(value, "py_func"):
             index = getattr(getattr(value, "_cache", None), "_cache_file", None)
             lines.append(f"{name}: {getattr(index, '_source_stamp', None)}")
+        elif hasattr(value, "_defn"):  # an intrinsic: functions of other files may make its code
+            helpers = (each for each in value._defn.__globals__.values() if isinstance(each, FunctionType))
+            lines += sorted({f"{name}: {_digest(each.__code__.co_filename)}" for each in helpers})
         elif isinstance(value, np.ndarray):
             lines.append(f"{name}: {value.dtype} {value.tobytes().hex()}")
         elif isinstance(value, int | float | str | tuple | np.generic):
             lines.append(f"{name}: {value!r}")
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@cache
+def _digest(file: str) -> str:
+    with suppress(OSError):  # what is in an archive is taken from there
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return file
 
 
 class _Compiling(event.Listener):
@@ -83,7 +96,10 @@ class _Compiling(event.Listener):
         tell_compiling(begun.data["dispatcher"].stats.cache_path is not None)
 
     def on_end(self, ended: event.Event) -> None:
-        """A compilation has ended."""
+        """A compilation has ended. Where it was of no use, another process need not wait for it."""
+        kernel = ended.data["dispatcher"]
+        if isinstance(kernel._cache, SharedCache) and tuple(ended.data["args"]) not in kernel.overloads:
+            kernel._cache.release()
 
 
 event.register("numba:compile", _Compiling())  # type: ignore[no-untyped-call]

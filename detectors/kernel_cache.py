@@ -12,6 +12,7 @@ import glob
 import hashlib
 import itertools
 import os
+import pickle
 import time
 import zlib
 from collections.abc import Callable
@@ -34,20 +35,29 @@ __all__ = ["SharedCache"]
 _LOCKS = "foxing-kernels.lock"
 _POLL_S = 0.02
 _MOST_S = 120.0  # the longest kernel compiles in 3 s; where another process takes so long, this one compiles its own
+_UNREADABLE = (OSError, EOFError, pickle.UnpicklingError)  # another user's, or cut off when a machine went down
 
 
 class _Files(IndexDataCacheFile):
-    """The index of one kernel and its files of code."""
+    """The index of one kernel and its files of code. What cannot be read is as good as absent."""
+
+    def load(self, key: object) -> Any:
+        """The code of one signature, or None."""
+        with suppress(*_UNREADABLE):
+            return super().load(key)
+        return None
 
     def save(self, key: object, data: object) -> None:
-        """Write the code of one signature, then the index; what an earlier source left is removed."""
-        overloads = self._load_index()
-        named = hashlib.sha256(f"{self._source_stamp} {key!r}".encode()).digest()
+        """Write the code of one signature, then the index; what older sources and killed processes left is removed."""
+        overloads: dict[object, str] = {}
+        with suppress(*_UNREADABLE):
+            overloads = self._load_index()
+        named = hashlib.sha256(f"{self._version} {self._source_stamp} {key!r}".encode()).digest()
         overloads[key] = self._data_name(int.from_bytes(named[:6], "little"))
         self._save_data(overloads[key], data)
         self._save_index(overloads)
-        kept = set(overloads.values())
-        for path in Path(self._cache_path).glob(glob.escape(self._index_name.removesuffix("nbi")) + "*.nbc"):
+        kept = {self._index_name, *overloads.values()}
+        for path in Path(self._cache_path).glob(glob.escape(self._index_name.removesuffix("nbi")) + "*"):
             if path.name not in kept:
                 path.unlink(missing_ok=True)
 
@@ -60,17 +70,17 @@ class SharedCache(FunctionCache):
 
     Args:
         function: the kernel in Python.
-        stamped: from numba's stamp of the kernel's file and the kernel to what tells two states of its code apart.
+        stamped: from numba's stamp of the kernel's file to what tells two states of its code apart.
 
     Raises:
         RuntimeError: there is no folder to keep code in.
     """
 
-    def __init__(self, function: FunctionType, stamped: Callable[[bytes, FunctionType], str]) -> None:
+    def __init__(self, function: FunctionType, stamped: Callable[[object], str]) -> None:
         super().__init__(function)
         own = self._cache_file
         base = own._index_name.removesuffix(".nbi")
-        self._cache_file = _Files(self._cache_path, base, stamped(own._source_stamp, function))
+        self._cache_file = _Files(self._cache_path, base, stamped(own._source_stamp))
         self._at = zlib.crc32(base.encode())
 
     def load_overload(self, signature: object, target: object) -> Any:
@@ -79,22 +89,28 @@ class SharedCache(FunctionCache):
         if found is None and self._lock():
             found = super().load_overload(signature, target)
             if found is not None:
-                self._unlock()
+                self.release()
         return found
 
     def save_overload(self, signature: object, compiled: object) -> None:
-        """Keep what was compiled, and let the others have it."""
+        """Keep what was compiled, where it can be written, and let the others have it."""
         try:
-            super().save_overload(signature, compiled)
+            with suppress(OSError):
+                super().save_overload(signature, compiled)
         finally:
-            self._unlock()
+            self.release()
+
+    def release(self) -> None:
+        """Let others compile this kernel: it is kept by now, or could not be compiled."""
+        with suppress(OSError):
+            fcntl.lockf(_open(self._cache_path), fcntl.LOCK_UN, 1, self._at)
 
     def _lock(self) -> bool:
         """Wait until no other process compiles this kernel."""
         with suppress(OSError):
             end = time.monotonic() + _MOST_S
             for turn in itertools.count():
-                with suppress(BlockingIOError, PermissionError):
+                with suppress(BlockingIOError):  # another process has it
                     fcntl.lockf(_open(self._cache_path), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._at)
                     return True
                 if turn == 0:
@@ -103,10 +119,6 @@ class SharedCache(FunctionCache):
                     return False
                 time.sleep(_POLL_S)
         return False
-
-    def _unlock(self) -> None:
-        with suppress(OSError):
-            fcntl.lockf(_open(self._cache_path), fcntl.LOCK_UN, 1, self._at)
 
 
 @functools.cache

@@ -29,7 +29,10 @@ def _result(name: str) -> Any:
 
 def _speed(peers: Any) -> str:
     rows = ((one["work"], one["peer_mb_s"], one["foxing_mb_s"], one["ratio"]) for one in peers["comparisons"])
-    return "".join(f"| {work} | {peer:.3g} | {ours:.4g} | {ratio:,.0f} |\n" for work, peer, ours, ratio in rows)
+    return "".join(
+        f"| {work} | {peer:.3g} | {ours:.4g} | {ratio:,.{1 if ratio < 10 else 0}f} |\n"
+        for work, peer, ours, ratio in rows
+    )
 
 
 def _found() -> str:

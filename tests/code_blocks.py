@@ -86,7 +86,7 @@ def _whole(words: Sequence[str]) -> bool:
     command = foxing.get_command(click.Context(foxing), words[0])
     assert command is not None
     try:
-        found = command.make_parser(click.Context(command)).parse_args(list(words[1:]))[0]
+        found = command.make_parser(click.Context(command, **command.context_settings)).parse_args(list(words[1:]))[0]
     except click.UsageError:
         return False
     given = (found.get(str(each.name)) for each in command.params if each.required)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("foxing", deadline=None)
 hypothesis.settings.load_profile("foxing")
 
+# `make test VENV=...` hands its options on to every make that a test runs.
+for _name in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL"):
+    os.environ.pop(_name, None)
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

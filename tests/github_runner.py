@@ -2,7 +2,7 @@
 
 What a step `uses` from elsewhere is a function of the test; `run` is run by bash, as written, in order, with files for
 outputs, variables, paths and summary. Known of expressions: names of contexts, strings, comparison, and, or, and the
-functions `always`, `hashFiles` and `startsWith`.
+functions `always`, `hashFiles` and `startsWith`. A step that has a key not known here is refused.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ import yaml
 
 BARE = ["bash", "-e"]
 BASH = ["bash", "--noprofile", "--norc", "-eo", "pipefail"]
+KEYS = {
+    "uses": {"name", "id", "if", "uses", "with"},
+    "run": {"name", "id", "if", "run", "shell", "working-directory", "env"},
+}
 _TOKEN = re.compile(r"'[^']*'|[A-Za-z_][\w-]*(?:\.[\w-]+)+|&&|\|\|")
 
 Action = Callable[["Job", Mapping[str, str]], Mapping[str, str] | None]
@@ -85,16 +89,19 @@ class Job:
 
         Args:
             steps: as YAML has them.
-            variables: `env` of the workflow and the job.
+            variables: `env` of the workflow and the job; what a step puts into GITHUB_ENV comes before them.
         """
+        self.environment |= {key: self.filled(value) for key, value in (variables or {}).items()}
         for step in steps:
+            known = KEYS["uses" if "uses" in step else "run"]
+            assert step.keys() <= known, f"not known to this runner: {step.keys() - known}"
             name = step.get("name") or step.get("uses") or step["run"].splitlines()[0]
             condition = str(step.get("if", "always()" if self.ok else "''")).strip()
             if not (self.ok or "always()" in condition) or not self.value(condition):
                 self.ran.append((name, None))
                 continue
             self.before.get(name, lambda: None)()
-            more = {key: self.filled(value) for key, value in {**(variables or {}), **step.get("env", {})}.items()}
+            more = {key: self.filled(value) for key, value in step.get("env", {}).items()}
             code = self._use(step) if "uses" in step else self._shell(step, more)
             self.ran.append((name, code))
             self.ok = self.ok and not code

@@ -31,6 +31,8 @@ RUN_BY: dict[str, str] = {
     "samples/README.md": "tests/test_samples.py::test_the_line_of_the_readme_writes_the_same_bytes_where_it_says",
     "samples/plugin/README.md": "tests/test_plugin.py::test_every_command_of_its_readme_runs_and_uses_it",
 }
+# The tests among them that run blocks which are no command lines, too.
+OF_ANY_KIND = ("docs/adapters.md", "docs/api.md", "docs/tutorial.md")
 TOUR = "tests/test_pages_readme.py::test_make_demo_prints_the_tour_that_is_shown"
 MODELS = "tests/test_pages_training.py::test_models_are_trained_and_write"
 EXAMPLE = "tests/test_docs.py::test_signal_example_is_registered_scanned_and_judged_as_written"
@@ -67,6 +69,8 @@ BLOCKS: dict[tuple[str, str], str] = {
     ("docs/detector.md", "pip install"): (
         "tests/test_pages_bench.py::test_a_small_language_model_is_set_beside_the_fast_tier"
     ),
+    ("docs/novelty.md", "[tool.foxing.signal.novelty]"): RUN_BY["docs/novelty.md"],
+    ("docs/probing.md", 'signals = ["document", "knowledge"]'): RUN_BY["docs/probing.md"],
     ("docs/probing.md", "def generate("): "tests/test_pages.py::test_probing_asks_a_function_as_it_is_written",
     ("docs/report.md", "(s - F"): "tests/test_pages.py::test_what_a_filter_leaves_is_what_the_formula_says",
     ("docs/scale.md", "pip install"): "tests/audit/test_ray.py::test_commands_of_the_document_run_as_they_stand_there",
@@ -87,9 +91,11 @@ BLOCKS: dict[tuple[str, str], str] = {
     ("docs/training.md", "foxing trial"): (
         "tests/test_pages_training.py::test_arms_of_a_trial_are_compared_on_equal_tokens"
     ),
-    ("docs/tutorial.md", 'eval "$('): "tests/test_guides.py::test_a_shell_completes_commands_options_choices_and_files",
+    ("docs/tutorial.md", 'eval "$('): (
+        "tests/test_guides.py::test_a_shell_completes_commands_options_choices_names_and_files"
+    ),
     ("docs/tutorial.md", "_FOXING_COMPLETE=fish"): (
-        "tests/test_guides.py::test_fish_completes_commands_options_choices_and_files"
+        "tests/test_guides.py::test_fish_completes_commands_options_choices_names_and_files"
     ),
 }
 # What is in a block's place for its looks, and is nothing that one could run.
@@ -122,7 +128,8 @@ def named(block: Block, table: Mapping[tuple[str, str], str]) -> str | None:
 def test_every_block_is_run_checked_or_no_code(document: str) -> None:
     for block in blocks(document):
         if named(block, PICTURES) is None:
-            test = named(block, BLOCKS) or RUN_BY.get(document)
+            runs = block.commands or document in OF_ANY_KIND
+            test = named(block, BLOCKS) or (RUN_BY.get(document) if runs else None)
             assert test is not None, f"{document}:{block.line}: {first_line(block)!r} is run by no test"
             assert is_test(test), f"{document}:{block.line}: there is no {test}"
 

@@ -199,9 +199,15 @@ def completion(shell: str) -> str:
     return str(block)
 
 
+def write_completable(folder: Path) -> None:
+    """A file, and settings with a rule of one's own."""
+    (folder / "pages.jsonl").touch()
+    (folder / "foxing.toml").write_text('[rule.MY101]\nname = "shouted"\nwhen = "document.characters > 9"\n')
+
+
 @COMPLETIONS
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_a_shell_completes_commands_options_choices_and_files(
+def test_a_shell_completes_commands_options_choices_names_and_files(
     shell: str, words: list[str], wanted: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """At a terminal: the line is typed, then the tabulator, then a key that writes down what stands there by now."""
@@ -210,7 +216,7 @@ def test_a_shell_completes_commands_options_choices_and_files(
         "zsh": f"autoload -Uz compinit && compinit -u\n{completion('zsh')}"
         "tell() { print -r -- $BUFFER > line; exit }\nzle -N tell\nbindkey '^T' tell\n",
     }
-    (tmp_path / "pages.jsonl").touch()
+    write_completable(tmp_path)
     (tmp_path / ".zshrc").write_text(settings[shell], "utf-8")
     start = {"bash": ["bash", "--rcfile", ".zshrc", "-i"], "zsh": ["zsh", "-i"]}
     own = {**environment, "ZDOTDIR": str(tmp_path), "HOME": str(tmp_path), "TERM": "dumb"}
@@ -236,11 +242,11 @@ def test_a_shell_completes_commands_options_choices_and_files(
 
 
 @COMPLETIONS
-def test_fish_completes_commands_options_choices_and_files(
+def test_fish_completes_commands_options_choices_names_and_files(
     words: list[str], wanted: str, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """By the command that fish itself asks when the tabulator is pressed."""
-    (tmp_path / "pages.jsonl").touch()
+    write_completable(tmp_path)
     script = completion("fish") + f"complete --do-complete {shlex.quote(shlex.join(words))}\n"
     own = {**environment, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
     done = subprocess.run(["fish", "-c", script], cwd=tmp_path, env=own, capture_output=True, text=True)

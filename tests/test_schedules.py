@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.apart import program
+from tests import apart
 from tests.corpora import texts, write_texts
 from tests.github_runner import Job, checkout, commit, present, storage
 
@@ -117,10 +117,10 @@ def test_the_flow_of_prefect_fails_on_drift(corpus: Path, tmp_path: Path) -> Non
     """In real Prefect, with a server of its own for each run."""
     more = {"PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_LOGGING_LEVEL": "ERROR", "DO_NOT_TRACK": "1"}
     more |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180"}
-    words = [str(program("python")), str(SCHEDULE / "prefect_flow.py"), str(corpus), str(tmp_path / "state")]
-    first = run(words, tmp_path, **more)
+    words = [str(apart.program("python")), str(SCHEDULE / "prefect_flow.py"), str(corpus), str(tmp_path / "state")]
+    first = apart.run(words, tmp_path, environment(**more), 300)
     assert first.returncode == 0, first.stderr
     drifts(corpus)
-    second = run(words, tmp_path, **more)
+    second = apart.run(words, tmp_path, environment(**more), 300)
     assert second.returncode == 1 and "DriftError" in second.stderr
     assert "drifted in FX102" in second.stderr

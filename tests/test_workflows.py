@@ -110,6 +110,21 @@ def test_every_job_is_stopped_after_a_stated_time() -> None:
         assert all("timeout-minutes" in job for job in load(path)["jobs"].values()), path.name
 
 
+def test_the_runner_takes_variables_of_a_step_before_those_of_steps_before_it_and_of_the_job(tmp_path: Path) -> None:
+    job = Job(tmp_path, tmp_path / "runner", {"PATH": os.environ["PATH"]}, {})
+    tell = 'echo "$A $B $C"'
+    steps: list[dict[str, Any]] = [
+        {"run": tell},
+        {"run": 'printf "B=step\\nC=step\\n" >> "$GITHUB_ENV"'},
+        {"run": tell, "env": {"C": "own"}},
+        {"run": tell},
+    ]
+    assert job.run(steps, dict.fromkeys("ABC", "job"))
+    assert job.said == "job job job\njob step own\njob step step\n"
+    with pytest.raises(AssertionError, match=r"not known to this runner: {'continue-on-error'}"):
+        job.run([{"run": "false", "continue-on-error": True}])
+
+
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory, built_sdist: Path) -> Path:
     """A repository of this tree, as it is, in a folder that a careless script stumbles over."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from audit.cli.completing import RULES
 from audit.cli.options import CONTEXT, PLACE, Session, common, use_system_memory_pool
 
 if TYPE_CHECKING:
@@ -40,9 +41,14 @@ Examples:
     "--output-file", type=click.Path(path_type=Path, dir_okay=False), help="Write there instead of to stdout."
 )
 @click.option(
-    "--select", multiple=True, help="Judge only rules that begin so: FX101, FX1. Repeatable or comma-separated."
+    "--select",
+    multiple=True,
+    type=RULES,
+    help="Judge only rules that begin so: FX101, FX1. Repeatable or comma-separated.",
 )
-@click.option("--ignore", multiple=True, help="Leave out rules that begin so. Repeatable or comma-separated.")
+@click.option(
+    "--ignore", multiple=True, type=RULES, help="Leave out rules that begin so. Repeatable or comma-separated."
+)
 @click.option("--budget", multiple=True, metavar="ID=SHARE", help="Share tolerated, 0 to 1. Repeatable.")
 @click.option(
     "--strict", is_flag=True, help="Judge FX101 by the upper end of its interval, and take undecided for over budget."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from audit.cli.completing import RULES
 from audit.cli.options import CONTEXT, Session, common, printable
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _TOP_SOURCES = 20
 @click.command("compare", context_settings=CONTEXT, epilog=EXAMPLES)
 @click.argument("before", metavar="DIR_A", type=click.Path(path_type=Path))
 @click.argument("after", metavar="DIR_B", type=click.Path(path_type=Path))
-@click.option("--select", help="Compare only rules that begin so, comma-separated: FX101,FX3.")
+@click.option("--select", type=RULES, help="Compare only rules that begin so, comma-separated: FX101,FX3.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @common
 def command(session: Session, /, before: Path, after: Path, select: str | None, form: str) -> None:

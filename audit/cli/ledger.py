@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from audit.cli.completing import RULES
 from audit.cli.options import CONTEXT, Session, common, printable
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ Examples:
     help="Write an audit down: a scan's folder, or what foxing check --format json wrote.",
 )
 @click.option("--corpus", metavar="NAME", help="Name of the corpus; needed where a ledger holds several.")
-@click.option("--select", metavar="IDS", help="Only rules that begin so, comma-separated: FX101,FX3.")
+@click.option("--select", metavar="IDS", type=RULES, help="Only rules that begin so, comma-separated: FX101,FX3.")
 @click.option(
     "--error-rate",
     type=click.FloatRange(1e-6, 0.5),
@@ -138,7 +139,7 @@ def _audits(ledger: Ledger, corpus: str) -> tuple[Audit, ...]:
 
     if found := ledger.audits(corpus):
         return found
-    names = ", ".join(sorted({audit.corpus for audit in ledger.audits()})) or "none at all"
+    names = ", ".join(ledger.corpora()) or "none at all"
     raise ConfigError(f"{ledger.path}: holds no audit of corpus {corpus!r} (has: {names}). Name another with --corpus.")
 
 
@@ -174,7 +175,7 @@ def _only_corpus(ledger: Ledger) -> str:
     """The name of the one corpus that a ledger holds; `corpus` for a new ledger."""
     from detectors.errors import ConfigError
 
-    names = sorted({audit.corpus for audit in ledger.audits()}) if ledger.path.exists() else []
+    names = ledger.corpora() if ledger.path.exists() else ()
     if len(names) > 1:
         raise ConfigError(f"{ledger.path}: holds {len(names)} corpora ({', '.join(names)}). Name one with --corpus.")
     return names[0] if names else "corpus"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from audit.cli.completing import RULE
 from audit.cli.options import CONTEXT, Session, common, printable
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("rule", context_settings=CONTEXT)
-@click.argument("rule_id", metavar="[ID]", required=False)
+@click.argument("rule_id", metavar="[ID]", required=False, type=RULE)
 @common
 def command(session: Session, rule_id: str | None) -> None:
     """List the rules in force, or explain the rule ID: what it means, why it matters, what to do."""

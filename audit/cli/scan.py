@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from audit.cli.completing import SIGNALS, STAGES
 from audit.cli.options import CONTEXT, PLACE, Session, common, executor_options, placed, use_system_memory_pool
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ Examples:
 @click.command("scan", context_settings=CONTEXT, epilog=EXAMPLES)
 @click.argument("paths", nargs=-1, required=True, type=PLACE)
 @click.option("-o", "--output", "directory", metavar="DIR", required=True, help="Folder for the findings.", type=PLACE)
-@click.option("--signals", help="Signals to measure, comma-separated (see: foxing signals).")
+@click.option("--signals", type=SIGNALS, help="Signals to measure, comma-separated (see: foxing signals).")
 @click.option("--text", help="Text column. Found by convention when not given.")
 @click.option("--by", help="Column whose values are the sources. Each file is one when not given.")
 @click.option("--domain-column", help="Column whose values are the domains that reports break shares down by.")
@@ -58,6 +59,7 @@ Examples:
 )
 @click.option(
     "--stages",
+    type=STAGES,
     help="What to find over the whole corpus at its end, comma-separated ('': nothing; default: all there are).",
 )
 @click.option(

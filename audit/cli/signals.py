@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from audit.cli.completing import SIGNAL_OR_STAGE
 from audit.cli.options import CONTEXT, Session, common, printable
 from detectors.errors import PluginError
 
@@ -28,7 +29,7 @@ _BINARY = " (Binary: in the Parquet files of the findings only, not for rules an
 
 
 @click.command("signals", context_settings=CONTEXT)
-@click.argument("name", metavar="[NAME]", required=False)
+@click.argument("name", metavar="[NAME]", required=False, type=SIGNAL_OR_STAGE)
 @common
 def command(session: Session, name: str | None) -> None:
     """List what can be measured, or describe the signal or stage NAME: its fields, which rules read, and settings."""

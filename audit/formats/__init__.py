@@ -19,6 +19,7 @@ __all__ = [
     "Render",
     "View",
     "aligned",
+    "at_least",
     "certainty",
     "count",
     "interval",
@@ -27,6 +28,7 @@ __all__ = [
     "plain",
     "render",
     "row_values",
+    "share_found",
     "short",
     "what",
 ]
@@ -110,6 +112,24 @@ def interval(found: Interval | None) -> str:
     return "" if found is None else f"{percent(found.low)} to {percent(found.high)}"
 
 
+def share_found(result: Result) -> str:
+    """The share of a result, a dash where there is none.
+
+    A detector that misses much may flag more than it finds in labelled machine text. Its corrected share is then cut
+    to 100 %, which nobody has measured: what is known is the lower end, `≥ 23.9 %`.
+    """
+    if result.share is None:
+        return "-"
+    return at_least(result.share, result.interval) if result.corrected else percent(result.share)
+
+
+def at_least(share: float, found: Interval | None) -> str:
+    """A corrected share; its lower end where it was cut to 100 % and less is possible."""
+    if found is not None and found.low < 1.0 <= share:
+        return f"≥ {percent(found.low)}"
+    return percent(share)
+
+
 def certainty(result: Result) -> str:
     """The interval of a result, or `exact` where every one was looked at."""
     return "exact" if result.is_exact else interval(result.interval)
@@ -143,6 +163,6 @@ def what(result: Result, of: Assessment) -> str:
     if result.share is None:
         return plain(f"{result.reason} ({counted} hit)" if result.n else str(result.reason))
     if result.corrected:
-        return f"an estimated {percent(result.share)} ({sure}; {counted} flagged)"
+        return f"an estimated {share_found(result)} ({sure}; {counted} flagged)"
     found = f"{percent(result.share)} ({'exact' if result.is_exact else sure}), {counted}"
     return f"{found}; {plain(result.reason)}" if result.reason else found

@@ -10,12 +10,26 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from audit.assess import Verdict
-from audit.formats import View, aligned, certainty, count, interval, level, percent, plain, row_values, short, what
+from audit.formats import (
+    View,
+    aligned,
+    at_least,
+    certainty,
+    count,
+    interval,
+    level,
+    percent,
+    plain,
+    row_values,
+    share_found,
+    short,
+    what,
+)
 from audit.formats.forms import form_tables
 
 if TYPE_CHECKING:
     from audit.assess import Assessment, Result
-    from audit.prevalence import Prevalence, Shares
+    from audit.prevalence import Opinion, Prevalence, Shares
     from audit.profile import Phrases
     from detectors.frequent import Item
 
@@ -51,7 +65,13 @@ def _headline(assessment: Assessment) -> list[str]:
         return [*lines, f"Over budget: {_named(over)}."]
     known = [result for result in assessment.results if result.verdict is Verdict.KNOWN]
     if known:
-        lines.append(f"Over budget as in the baseline, and not worse: {_named(known)}.")
+        # A sample need not tell whether the share is over budget still.
+        said = (
+            "in the baseline, and not above what it was then"
+            if assessment.sample
+            else "as in the baseline, and not worse"
+        )
+        lines.append(f"Over budget {said}: {_named(known)}.")
     unknown = [result.rule.id for result in assessment.results if result.verdict is Verdict.NO_ESTIMATE]
     undecided = [result.rule.id for result in assessment.undecided]
     every = "Every other rule" if known else "Every rule"
@@ -76,7 +96,7 @@ def _table(assessment: Assessment, view: View) -> list[str]:
                 plain(result.rule.name),
                 result.verdict.value,
                 percent(result.rule.budget),
-                percent(result.share) if result.share is not None else "-",
+                share_found(result),
                 certainty(result) or plain(result.reason or ""),
                 f"{result.hits:,} of {count(result.n, result.judged.value)}" if result.n else "-",
             )
@@ -101,7 +121,8 @@ def _table(assessment: Assessment, view: View) -> list[str]:
 
 
 def _wrapped(note: str) -> list[str]:
-    return textwrap.wrap(note, _NOTE, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(note, _NOTE, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return [f"  |{line[1:]}" if line.startswith("  ::") else line for line in lines]  # one after a space is a command
 
 
 def _shares(shares: Shares, view: View) -> list[str]:
@@ -110,7 +131,7 @@ def _shares(shares: Shares, view: View) -> list[str]:
     for name, found in (("documents", shares.documents), ("words", shares.words)):
         rows.append((f"by {name}", *_share(found)))
         rows += [
-            ("  otherwise", _percent(other.share), interval(other.interval) or "-", "", other.method)
+            ("  for comparison", _corrected(other), interval(other.interval) or "-", "", other.method)
             for other in found.second_opinions
         ]
     for kind, groups in shares.groups.items() if view.statistics else ():
@@ -130,6 +151,10 @@ def _share(found: Prevalence) -> tuple[str, str, str, str]:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else percent(share)
+
+
+def _corrected(other: Opinion) -> str:
+    return "-" if other.share is None else at_least(other.share, other.interval)
 
 
 def _details(result: Result, assessment: Assessment, view: View) -> list[str]:

@@ -99,18 +99,21 @@ def build_report(
         ConfigError: as `audit.assess.assess`.
         FindingsError: the findings are torn.
     """
-    reading = Reading(findings, rules, asked)
+    reading = Reading(findings, rules, asked, against=against)
     for _ in reading.parts():
         pass
-    return reading.report(against=against, baseline=baseline)
+    return reading.report(baseline)
 
 
 class Reading:
     """What `build_report` does, part by part: for who reads the same parts for something else besides."""
 
-    def __init__(self, findings: Findings, rules: Sequence[Rule], asked: Asked | None = None) -> None:
-        """Nothing read yet; arguments and errors are those of `build_report`."""
+    def __init__(
+        self, findings: Findings, rules: Sequence[Rule], asked: Asked | None = None, *, against: Findings | None = None
+    ) -> None:
+        """Nothing read yet, but the diversity in `against`; arguments and errors are those of `build_report`."""
         self._findings = findings
+        self._against, self._reference = against, reference_of(against)
         self._asked = wanted = asked or Asked()
         self._judging = Assessing(
             findings,
@@ -135,15 +138,15 @@ class Reading:
                 self._form.add(frame)
             yield frame
 
-    def report(self, *, against: Findings | None = None, baseline: Assessment | None = None) -> Report:
-        """What all parts say; arguments and errors are those of `build_report`."""
+    def report(self, baseline: Assessment | None = None) -> Report:
+        """What all parts say, and what changed since an earlier audit."""
         findings, wanted, seen = self._findings, self._asked, self._seen
         assessment = self._judging.assessment()
         machine = next((result for result in assessment.results if result.rule.id == MACHINE_WRITTEN), None)
         scores, yields = seen.scores(findings, machine)
         groups = grouped(seen.cells, machine.shares if machine else None, seen.trends, _no_share(machine))
         form = format_profile(
-            findings, reference=_with_form(against, findings), corpus=wanted.corpus, sampling=self._form
+            findings, reference=_with_form(self._against, findings), corpus=wanted.corpus, sampling=self._form
         )
         return Report(
             title=wanted.title,
@@ -156,7 +159,7 @@ class Reading:
             missing_groups=missing(findings, groups),
             scores=scores,
             yield_curve=yields,
-            variety=variety_section(seen.diversity, reference_of(against), corpus_profile(findings)),
+            variety=variety_section(seen.diversity, self._reference, corpus_profile(findings)),
             examples=self._examples.shown(assessment.results, wanted.corpus),
             uniformity=uniformity_section(form, with_text=wanted.with_text),
             knowledge=knowledge_section(seen.known),

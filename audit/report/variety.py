@@ -164,7 +164,7 @@ def reference_of(findings: Findings | None) -> Reference:
             f"{findings.directory}: {SIGNAL} was not scanned. Scan the reference with --signals {SIGNAL}."
         )
     histograms = Histograms()
-    for part in findings.parts({SIGNAL: frozenset(MEASURES)}):
+    for part in findings.parts({SIGNAL: frozenset(MEASURES), "language": frozenset(("language",))}):
         histograms.add(part)
     return Reference(f"the scan in {findings.directory}", {"": histograms.total})
 

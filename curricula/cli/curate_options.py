@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 import click
 
+from audit.cli.completing import CURRICULA, RULES
 from audit.cli.options import Session
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Asked:
 _OPTIONS = (
     click.option(
         "--curriculum",
+        type=CURRICULA,
         help="Curricula, comma-separated: human-first (default), original, shuffled, dedup, decontaminate, your own.",
     ),
     click.option(
@@ -61,7 +63,7 @@ _OPTIONS = (
         metavar="NAME.KEY=VALUE",
         help="A setting of a curriculum; may be given again.",
     ),
-    click.option("--drop", help="Rules, or beginnings of their ids, whose rows go to dropped/: FX101,FX2."),
+    click.option("--drop", type=RULES, help="Rules, or beginnings of their ids, whose rows go to dropped/: FX101,FX2."),
     click.option(
         "--allow-loss",
         multiple=True,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from audit.cli.options import CONTEXT, Session, common
+from audit.report.render import FORMS
 
 if TYPE_CHECKING:
     from curricula.report import Wanted
@@ -19,7 +20,6 @@ Examples:
   foxing report audit -o report.html --baseline audit-last-week --trial trial
   foxing report audit --format card -o README.md --no-text
 """
-FORMATS = ("html", "json", "markdown", "card")
 
 
 @click.command("report", context_settings=CONTEXT, epilog=EXAMPLES)
@@ -27,7 +27,7 @@ FORMATS = ("html", "json", "markdown", "card")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write there instead of to stdout."
 )
-@click.option("--format", "form", type=click.Choice(FORMATS), default="html", show_default=True)
+@click.option("--format", "form", type=click.Choice(FORMS), default="html", show_default=True)
 @click.option(
     "--baseline",
     metavar="OLD",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import pytest
 from audit.adapters import column_name
 from audit.in_memory import Judge
 from detectors.errors import ConfigError
-from tests.apart import program
+from tests.apart import program, run
 from tests.corpora import texts
 
 ROOT = Path(__file__).parent.parent.parent
@@ -112,7 +111,7 @@ def _run(command: list[str], folder: Path) -> str:
     offline = {"HF_HUB_OFFLINE": "1", "UV_OFFLINE": "1", "PIP_NO_INDEX": "1", "HF_HOME": str(folder / "hf")}
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, **offline, "PYTHONPATH": paths}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    done = run(command, folder, environment, 300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

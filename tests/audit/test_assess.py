@@ -228,7 +228,7 @@ def test_many_sources_cost_few_draws(tmp_path: Path, monkeypatch: pytest.MonkeyP
         spent.append(named.get("draws", 20_000))
         return estimate(*given, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("audit.assess.estimate", counted)
+    monkeypatch.setattr("audit.results.estimate", counted)
     rows = [row(0.0, source=f"s{i:04}") for i in range(240) for _ in range(i + 1)]
     rows += [row(3.0, source=f"t{i:04}") for i in range(500)]
     result = judged(assess(write_findings(tmp_path, {"a": rows}, by="source"), DEFAULTS, evidence=TABLES), "FX101")

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -279,6 +279,17 @@ def test_an_address_of_a_cluster_is_for_ray(tmp_path: Path, foxing: Callable[...
         ScanConfig(executor="rya")
 
 
+def test_a_helper_that_is_killed_before_all_items_are_given_does_no_harm(tmp_path: Path) -> None:
+    def items() -> Iterator[Path]:
+        yield tmp_path / "a"
+        while multiprocessing.active_children():
+            time.sleep(0.01)
+        yield tmp_path / "b"
+
+    with Process(2).beside(die_once, items()):
+        assert (tmp_path / "a").exists() and not (tmp_path / "b").exists()
+
+
 STOPPED = """
 import time
 from audit.execute import Process
@@ -300,3 +311,16 @@ def test_workers_that_are_ended_while_they_answer_hold_nothing_up(tmp_path: Path
     (tmp_path / "stopped.py").write_text(STOPPED)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     subprocess.run([sys.executable, tmp_path / "stopped.py"], env=environment, check=True, timeout=60)
+
+
+def named(variable: str) -> str | None:
+    return os.environ.get(variable)
+
+
+def test_workers_have_what_was_put_into_the_environment_since_the_first_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Credentials, say, of a notebook that has scanned before."""
+    list(Process(2).map(double, [1]))
+    monkeypatch.setenv("FOXING_TEST_LATE", "here")
+    assert [outcome.value for outcome in Process(2).map(named, ["FOXING_TEST_LATE"])] == ["here"]

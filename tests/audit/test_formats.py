@@ -189,6 +189,22 @@ def test_a_share_without_sampling_error_is_said_to_be_exact() -> None:
     assert not corrected.is_exact and "exact" not in what(corrected, found)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "corrected", "said"),
+    [(0.239, 1.0, True, "≥ 23.9 %"), (1.0, 1.0, True, "100 %"), (0.239, 1.0, False, "100 %")],
+)
+def test_more_flags_than_the_detector_finds_are_no_estimate_of_everything(
+    low: float, high: float, corrected: bool, said: str
+) -> None:
+    every = result(find(DEFAULTS, "FX101"), Verdict.OVER, 1000, 200, share=1.0, interval=Interval(low, high))
+    one = dataclasses.replace(assessment(), results=(dataclasses.replace(every, corrected=corrected),))
+    line = next(line for line in render("text", one).splitlines() if line.startswith("FX101"))
+    assert re.split(r"  +", line)[4] == said
+    assert what(one.results[0], one).startswith(("an estimated " if corrected else "") + f"{said} (95 % interval")
+    rule = json.loads(render("json", one))["rules"][0]
+    assert rule["share"] == 1.0 and rule["interval"] == [low, high]
+
+
 def test_the_level_of_intervals_is_that_of_the_sample() -> None:
     found = brief(sampled())
     assert found.sample is not None
@@ -205,7 +221,8 @@ def test_colours_are_used_only_when_asked_for() -> None:
 
 def evil() -> Assessment:
     found = assessment(uri=EVIL, source=EVIL, message=EVIL)
-    rules = [dataclasses.replace(r, rule=dataclasses.replace(r.rule, name=EVIL), reason=EVIL) for r in found.results]
+    reason = f"{EVIL} {'::error::x ' * 30}"  # long enough to be wrapped, between any two of these
+    rules = [dataclasses.replace(r, rule=dataclasses.replace(r.rule, name=EVIL), reason=reason) for r in found.results]
     return dataclasses.replace(found, results=tuple(rules), signature=EVIL)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from audit.ledger import Entry, Ledger, Rate, entry_of
 from audit.ledger_chart import chart
-from audit.ledger_drift import design_effect, series_of, spent
+from audit.ledger_drift import _change, design_effect, series_of, spent
 from audit.ledger_report import described, document
 from audit.signature import measured_by
 from detectors.errors import ConfigError, InputError, OutputError
@@ -46,6 +46,27 @@ def test_what_is_written_comes_back_and_later_entries_change_nothing_before(tmp_
     assert first.rates["FX102"].sources == ((100, 3), (50, 1)) and not first.accepted
     ledger.append(entry((9, 9)), corpus="books")
     assert ledger.audits("web") == (first,) and [audit.number for audit in ledger.audits()] == [1, 2]
+
+
+def test_thousands_of_sources_are_named_once_in_memory_and_corpora_are_told_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = written(tmp_path, entry((100, 3), (50, 1)), entry((100, 4), (50, 1)))
+    ledger.append(entry((9, 9)), corpus="books")
+    first, second = (audit.rates["FX102"] for audit in ledger.audits("web"))
+    assert first.names is second.names and first.names == ("s0", "s1")
+    asked: list[str] = []
+    connect = sqlite3.connect
+
+    def traced(*arguments: object, **more: object) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*arguments, **more)  # type: ignore[call-overload]
+        connection.set_trace_callback(asked.append)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    assert ledger.corpora() == ("books", "web") and asked and not any("FROM sources" in one for one in asked)
+    with pytest.raises(InputError, match="is no ledger yet"):
+        Ledger(tmp_path / "none").corpora()
 
 
 @pytest.mark.parametrize(
@@ -284,6 +305,41 @@ def test_the_same_sources_drift_together_however_much_they_differ_from_each_othe
     strange = replace(other, rates=((rate, tuple(f"new {name}" for name in names)),))
     (apart,) = series_of(written(tmp_path / "c", entry(*rows), strange).audits()).looks[0].changes
     assert not apart.drifted and apart.design_effect > 20
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_source_that_appears_or_vanishes_leaves_the_others_comparable(tmp_path: Path, where: str) -> None:
+    """Sources of 0 to 20 % go up by a fifth, while one small source comes or goes."""
+    rows = [(2000, 20 * at) for at in range(21)]
+    later = [(n, hits * 6 // 5) for n, hits in rows]
+    pair = [[*rows, (200, 20)], later] if where == "before" else [rows, [*later, (200, 24)]]
+    (change,) = series_of(written(tmp_path, *(entry(*each) for each in pair)).audits()).looks[0].changes
+    assert change.drifted and change.design_effect < 5
+
+
+def test_two_sources_in_common_among_many_that_are_not_count_as_two(tmp_path: Path) -> None:
+    """Fifty new sources say nothing of how much the two of the baseline would differ from others."""
+    few, many = [(1000, 40), (1000, 60)], [(1000, 40), (1000, 60), *[(1000, 100 + at) for at in range(50)]]
+    (change,) = series_of(written(tmp_path, entry(*few), entry(*many)).audits()).looks[0].changes
+    assert not change.drifted and change.design_effect > 100
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_sources_of_unequal_size_raise_no_more_false_alarms_than_promised(same: bool) -> None:
+    """Five sources, one of them most of the corpus, in each of which documents are a little alike: nothing drifts."""
+    random, alarms, pairs = np.random.default_rng(7), 0, 300
+
+    def audit(start: int) -> Rate:
+        n = np.array([20_000, 4_000, 2_000, 1_000, 500])
+        hits = random.binomial(n, random.beta(0.05 * 49, 0.95 * 49, 5))
+        counts = tuple(zip(n.tolist(), hits.tolist(), strict=True))
+        names = tuple(str(start + at) for at in range(5))
+        return Rate("FX102", "residue", 0.1, "within", int(n.sum()), int(hits.sum()), 0.0, None, counts, names)
+
+    for _ in range(pairs):
+        before, after = audit(0), audit(0 if same else 5)
+        alarms += _change(before, after, error=0.025, min_change=0.0).drifted
+    assert alarms <= 0.025 * pairs + 6
 
 
 @pytest.mark.parametrize("moved", [0, 400])

@@ -7,6 +7,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit.findings_folder import Findings
 from audit.report.blocks import StripPlot
 from audit.report.content import Absent
 from audit.report.content_text import Variety
@@ -122,3 +123,12 @@ def test_without_a_measured_document_the_section_says_why() -> None:
     histograms = Histograms()
     histograms.add(part([None, None]))
     assert isinstance(variety_section(histograms, reference_of(None), None), Absent)
+
+
+def test_the_documents_of_another_scan_are_a_reference_whatever_else_it_measured(hostile_scan: Findings) -> None:
+    histograms = Histograms()
+    for each in hostile_scan.parts():
+        histograms.add(each)
+    found = reference_of(hostile_scan)
+    assert histograms.total.any() and np.array_equal(found.languages[""], histograms.total)
+    assert all(measure.below is not None for measure in section(histograms, found).measures)

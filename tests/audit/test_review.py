@@ -67,6 +67,21 @@ def test_a_source_and_a_number_limit_what_is_shown(findings: Findings) -> None:
     assert len(review(findings, find(RULES, "FX301"), top=1)) == 1
 
 
+def test_of_each_kept_row_one_case_comes_before_a_second_of_any(tmp_path: Path) -> None:
+    """Also where they are spread over files, and the group with many copies has the worst of them."""
+    one, other, third = words(11), words(12), words(13)
+    many, some, last = [" ".join(one)] * 4, [" ".join(other)] * 2, " ".join(third)
+    files = [[*many, *some], [*many, *some, last], [*many, last]]
+    paths = [write(tmp_path / f"{at}.parquet", texts) for at, texts in enumerate(files)]
+    found = scan(paths, tmp_path / "out", CONFIG).findings
+    rule = find(RULES, "FX301")
+    places, sizes = [("0", 1), ("0", 5), ("2", 4), ("0", 2)], [12, 4, 2, *[12] * 10, *[4] * 2]
+    for top in (2, 4, 5, 20):
+        pairs = review(found, rule, top=top)
+        assert [pair.values["size"] for pair in pairs] == sizes[:top]
+        assert [(pair.left.shard, pair.left.row) for pair in pairs[:4]] == places[:top]
+
+
 def test_a_corpus_that_moved_is_found_and_one_that_changed_is_refused(findings: Findings, tmp_path: Path) -> None:
     (tmp_path / "moved").mkdir()
     for name in ("a.parquet", "b.parquet"):
@@ -90,7 +105,8 @@ def test_rows_of_the_reference_are_read_from_its_own_corpus(tmp_path: Path) -> N
 
 def test_a_leaked_passage_is_marked_where_it_stands(tmp_path: Path) -> None:
     item = "which of these old bindings was repaired with thread that had been waxed twice before the flood came"
-    index = BenchmarkIndex.from_documents(Documents.from_texts([item]), ["made up"], ["one"])
+    other = "a quite different question that somebody asked of the same binder about glue and boards one winter"
+    index = BenchmarkIndex.from_documents(Documents.from_texts([item, other]), ["made up"] * 2, ["one", "two"])
     (tmp_path / "idx").write_bytes(index.to_bytes())
     config = dataclasses.replace(
         CONFIG,
@@ -98,9 +114,12 @@ def test_a_leaked_passage_is_marked_where_it_stands(tmp_path: Path) -> None:
         signals={"leakage": {"index": str(tmp_path / "idx")}},
     )
     text = f"Ünë: before. {item}. After that."
-    found = scan([write(tmp_path / "a.parquet", [text, "nothing"])], tmp_path / "out", config).findings
+    texts = [text, "nothing", text, other]
+    found = scan([write(tmp_path / "a.parquet", texts)], tmp_path / "out", config).findings
     rule = dataclasses.replace(find(RULES, "FX301"), id="MY1", when="leakage.hits > 0", worst="leakage.hits", shown=())
-    (pair,) = review(found, rule)
+    pairs = review(found, rule)
+    assert [(each.left.row, each.values["item"]) for each in pairs] == [(0, "one"), (3, "two"), (2, "one")]
+    pair = pairs[0]
     assert pair.right is None and pair.passage is not None
     assert pair.left.text[slice(*pair.passage)] == item
     assert pair.values["benchmark"] == "made up"

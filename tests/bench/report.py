@@ -95,7 +95,7 @@ def peer_rows(peers: Result) -> list[list[str]]:
     rows = [["like work", "peer, MB/s", "foxing, MB/s", "ratio"]]
     for one in peers["comparisons"]:
         rows.append(
-            [one["work"], _cell(one["peer_mb_s"]), f"{one['foxing_mb_s']:.1f}", f"{one['ratio']:,.0f}x"]
+            [one["work"], _cell(one["peer_mb_s"]), f"{one['foxing_mb_s']:.1f}", f"{times(one['ratio'])}x"]
             if one.get("ratio") is not None
             else [one["work"], "-", "-", one.get("missing", "not measured")]
         )
@@ -166,6 +166,11 @@ def _indented(value: Any, depth: int = 1) -> str:
         long = [f"{pad}{key}\n{_indented(one, depth + 1)}" for key, one in value.items() if isinstance(one, list)]
         return "\n".join([*([pad + short] if short else []), *long])
     return "\n".join(_indented(one, depth) for one in value)
+
+
+def times(ratio: float) -> str:
+    """A ratio with a decimal where one more or less would be a tenth."""
+    return f"{ratio:.1f}" if ratio < 10 else f"{ratio:,.0f}"
 
 
 def _cell(value: Any) -> str:

@@ -5,6 +5,7 @@ import itertools
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ import pytest
 
 from audit import sequential_units
 from audit.execute import Serial
+from audit.rogan_gladen import ErrorRates, Trial
+from audit.rulebook import DEFAULTS
+from audit.rules import find
+from audit.sequential_check import Limits, _Ruled
 from tests.corpora import texts
 
 Run = Callable[..., Any]
@@ -126,8 +131,33 @@ def test_against_a_baseline_a_sample_is_drawn_until_it_tells_what_is_worse(
     (rule,) = json.loads(answer.out)["rules"]
     (before,) = json.loads((tmp_path / "old.json").read_text())["rules"]
     assert (answer.code, rule["verdict"]) == (code, verdict) and before["verdict"] == "over"
+    text = sample(tmp_path / "new.parquet", *options[:2], "--baseline", tmp_path / "old.json").out
+    assert text.startswith("Over budget: " if code else "Over budget in the baseline, and not above what it was then: ")
     ends = rule["interval"][0], before["interval"][1], rule["interval"][1]
     assert ends[0] >= ends[1] if code else ends[2] <= ends[1]
+
+
+def test_a_sample_that_has_just_crossed_a_share_known_exactly_is_worse(sample: Run, tmp_path: Path) -> None:
+    """The baseline was drawn to its end, and a sample ends where its interval begins at that very share."""
+    options = "--budget", "FX102=0.06", "--format", "json", "--config", tmp_path / "foxing.toml"
+    sample(corpus(tmp_path / "a.parquet", 400, 0.06), *options, "--output-file", tmp_path / "old.json")
+    (before,) = json.loads((tmp_path / "old.json").read_text())["rules"]
+    assert before["verdict"] == "over" and before["interval"] == [before["share"]] * 2
+    answer = sample(corpus(tmp_path / "a.parquet", 40_000, 0.12), *options, "--baseline", tmp_path / "old.json")
+    (rule,) = json.loads(answer.out)["rules"]
+    assert rule["interval"][0] == before["share"] and "higher than in the baseline" in rule["reason"]
+    assert (answer.code, rule["verdict"]) == (1, "over")
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.0, "within"), (0.08, "known")])
+def test_what_the_baseline_had_over_budget_and_a_sample_shows_within_it_is_within(share: float, verdict: str) -> None:
+    """FX101: its budget stands for a share of rows flagged, and so does what the baseline had."""
+    rates = ErrorRates((Trial("h1", 1000, 5), Trial("h2", 1000, 10)), (Trial("m1", 1000, 900), Trial("m2", 1000, 800)))
+    rule = _Ruled(replace(find(DEFAULTS, "FX101"), budget=0.05), 20_000, 0.01, Limits(), rates, 17, 0.3)
+    assert 0 < rule.clean < rule.target < 1
+    for _ in range(300):
+        rule.sequence.update(50, 50, round(50 * share))
+    assert rule.verdict.value == verdict
 
 
 def torn(path: Path, rows: int = 4_000) -> Path:

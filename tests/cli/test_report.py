@@ -92,6 +92,7 @@ def test_named_curricula_are_foreseen_together_and_alone(foxing: Run, audit: Pat
 
 
 CARD = "---\nlicense: mit\n---\n# Mine\n"
+FORMS: tuple[Form, ...] = ("html", "json", "markdown", "card")
 SAME: list[tuple[Form, tuple[object, ...], dict[str, object]]] = [
     ("html", (), {}),
     ("html", ("--title", "My corpus", "--trial", "trial", "--baseline", "old"),
@@ -102,7 +103,7 @@ SAME: list[tuple[Form, tuple[object, ...], dict[str, object]]] = [
      {"baseline": "old.json", "curricula": None, "corpus": "."}),
     ("markdown", ("--no-text", "--labels", "labels.csv", *ONE),
      {"with_text": False, "labels": "labels.csv", "curricula": [["human-first"]]}),
-    ("card", ("--no-curricula",), {"curricula": None}),
+    *((form, ("--no-curricula",), {"curricula": None}) for form in FORMS),
 ]  # fmt: skip
 
 
@@ -153,6 +154,14 @@ def test_findings_are_read_once_however_many_curricula_are_foreseen(
     assert read == [("a", 0), ("a", 0), ("b", 0)]  # the first is looked at for its columns besides
 
 
+def test_a_reference_that_cannot_be_used_is_said_before_a_row_is_read(
+    foxing: Run, audit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Findings, "_part", lambda *_: pytest.fail("read"))
+    answer = foxing("report", audit, "--reference", audit, "--no-curricula")
+    assert answer.code == 2 and "diversity was not scanned" in answer.err
+
+
 def test_progress_goes_to_a_terminal_and_nowhere_else(
     foxing: Run, audit: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,3 +197,12 @@ def test_thousands_of_sources_still_make_a_small_page(foxing: Run, tmp_path: Pat
     assert foxing("report", tmp_path / "many", "-o", page, "--no-curricula").code == 0
     assert page.stat().st_size < 300_000
     assert "2,970 smaller groups more" in page.read_text("utf-8")
+
+
+def test_what_the_settings_allow_is_not_dropped_in_any_outcome(foxing: Run, tmp_path: Path) -> None:
+    write_findings(tmp_path / "audit", {"bot": [row(margin=4.0)] * 9, "web": [row(margin=4.0)] * 3})
+    (tmp_path / "foxing.toml").write_text('[allow]\nsource = ["bot"]\n')
+    words = ("report", tmp_path / "audit", "--format", "json", "--config", tmp_path / "foxing.toml")
+    document = json.loads(foxing(*words, settings=True).out)
+    found = next(one for one in document["outcomes"]["outcomes"] if one["name"] == "original, --drop FX101")
+    assert (found["rows"], found["kept"], found["dropped"]) == (12, 9, {"FX101": 3})

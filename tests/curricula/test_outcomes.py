@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from audit.calibrate import calibrated, tables_of
+from audit.config import AllowConfig
 from audit.findings_folder import Findings
-from audit.rules import DEFAULTS, rules_from
+from audit.report.content_training import Outcomes
+from audit.rules import DEFAULTS, Rule, rules_from
 from curricula.foresee import Request, preview
-from curricula.outcomes import outcomes, plans
+from curricula.outcomes import Outlook, plans
 from curricula.protocols import CURRICULA
 from curricula.trial_reading import read_trial
 from detectors import registry
 from detectors.errors import ConfigError, InputError, PluginError
 from tests.audit.judging import row, write_findings
+
+
+def outcomes(findings: Findings, rules: Sequence[Rule], requests: Sequence[Request]) -> Outcomes:
+    with closing(Outlook(findings, rules, requests)) as outlook:
+        outlook.read(calibrated(part, tables_of(findings)) for part in findings.parts())
+        return outlook.outcomes()
 
 
 @pytest.fixture
@@ -41,9 +52,12 @@ def test_every_registered_curriculum_is_foreseen_or_says_what_it_needs(findings:
     assert found["original"].kept == 20
 
 
-def test_one_reading_foresees_what_a_preview_of_each_curriculum_says(hostile_scan: Findings) -> None:
+@pytest.mark.parametrize("allow", [None, AllowConfig(source=("plain",)), AllowConfig(column={"dom": ("*onerror*",)})])
+def test_one_reading_foresees_what_a_preview_of_each_curriculum_says(
+    hostile_scan: Findings, allow: AllowConfig | None
+) -> None:
     rules = rules_from({"FX203": {"action": "drop"}, "FX101": {"when": "row % 3 = 1"}})
-    requests = plans([], seed=17, tables={"shuffled": {"seed": 3}})
+    requests = plans([], seed=17, tables={"shuffled": {"seed": 3}}, allow=allow)
     found = outcomes(hostile_scan, rules, requests).outcomes
     foreseen = 0
     for request, outcome in zip(requests, found, strict=True):
@@ -62,6 +76,9 @@ def test_one_reading_foresees_what_a_preview_of_each_curriculum_says(hostile_sca
         assert (outcome.in_order, outcome.refusal) == (alone.in_order, alone.refusal)
     drops = {reason for outcome in found for reason in outcome.dropped or ()}
     assert foreseen >= 8 and {"FX101", "FX203", "FX301", "FX303"} <= drops
+    hits = preview(hostile_scan, rules, requests[0]).tally.total.hits["FX101"]
+    dropped = (found[0].dropped or {})["FX101"]
+    assert 0 < dropped < hits if allow else dropped == hits
 
 
 def test_a_curriculum_that_does_not_exist_stops(findings: Findings) -> None:

@@ -21,13 +21,14 @@ with compiling_told(told.append):
 """
 
 
-def call(folder: Path, **environment: str) -> str:
+def call(folder: Path, script: str = CALLER, **environment: str) -> str:
     """What CALLER prints in a process of its own: the kernel's answer, and what was told."""
     done = subprocess.run(
-        [sys.executable, "-c", CALLER],
+        [sys.executable, "-c", script],
         env={**os.environ, "PYTHONPATH": f"{folder}:{REPOSITORY}", "PYTHONDONTWRITEBYTECODE": "1", **environment},
         capture_output=True,
         text=True,
+        timeout=100,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -50,9 +51,10 @@ def test_only_a_kernel_that_is_not_cached_is_announced_and_once(folder: Path) ->
     assert call(folder) == "42 []"
 
 
-def start(folder: Path, script: str) -> subprocess.Popen[str]:
+def start(folder: Path, script: str, stdin: int | None = None) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": f"{folder}:{REPOSITORY}", "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", script]
+    return subprocess.Popen(command, env=environment, stdin=stdin, stdout=subprocess.PIPE, text=True)
 
 
 def ended(process: subprocess.Popen[str]) -> int:
@@ -118,6 +120,87 @@ def test_a_change_in_an_imported_file_compiles_anew(folder: Path, old: str, new:
     helper.write_text(helper.read_text().replace(old, new))
     assert call(folder) == f"{answer} [True]"
     assert call(folder) == f"{answer} []"
+
+
+def test_a_change_of_what_an_intrinsic_is_made_by_compiles_anew(folder: Path) -> None:
+    (folder / "maker.py").write_text(
+        "from llvmlite import ir\n\ndef number():\n    return ir.Constant(ir.IntType(64), 42)\n"
+    )
+    (folder / "kernels.py").write_text(
+        "from numba import types\nfrom numba.extending import intrinsic\nfrom detectors.jit import compiled\n"
+        "from maker import number\n\n"
+        "@intrinsic\ndef made(context, x):\n    return types.int64(x), lambda *parts: number()\n\n"
+        "@compiled\ndef twice(x):\n    return made(x)\n"
+    )
+    assert call(folder) == "42 [True]"
+    assert call(folder) == "42 []"
+    maker = folder / "maker.py"
+    maker.write_text(maker.read_text().replace("42", "43"))
+    assert call(folder) == "43 [True]"
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["import numba\nnumba.__version__ = '0'", "import detectors.jit\ndetectors.jit._BARE['boundscheck'] = True"],
+    ids=["version", "options"],
+)
+def test_another_numba_and_other_options_have_files_of_their_own(folder: Path, other: str) -> None:
+    assert call(folder) == "42 [True]"
+    before = set((folder / "__pycache__").glob("*.nbc"))
+    assert call(folder, f"{other}\n{CALLER}") == "42 [True]"
+    assert len(before) == 2 and not before & set((folder / "__pycache__").glob("*.nbc"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "left"), [("nbi", "a half"), ("nbc", "nothing"), ("nbc", "a half"), ("nbi", "a folder")]
+)
+def test_what_cannot_be_read_is_compiled_anew(folder: Path, kind: str, left: str) -> None:
+    """A file that was cut off when the machine went down, or one that is another user's."""
+    assert call(folder) == "42 [True]"
+    for path in (folder / "__pycache__").glob(f"*.{kind}"):
+        whole = path.read_bytes()
+        path.unlink()
+        if left == "a folder":
+            path.mkdir()
+        else:
+            path.write_bytes(whole[: len(whole) // 2] if left == "a half" else b"")
+    assert call(folder) == "42 [True]"
+    assert call(folder) == ("42 [True]" if left == "a folder" else "42 []")
+
+
+def test_where_the_lock_is_another_users_nobody_is_waited_for(folder: Path) -> None:
+    refused = (
+        "import os\nopened = os.open\n"
+        "def refused(path, *options, **more):\n"
+        "    if str(path).endswith('.lock'): raise PermissionError(13, 'another user')\n"
+        "    return opened(path, *options, **more)\n"
+        "os.open = refused\n"
+    )
+    assert call(folder, refused + CALLER) == "42 [True]"
+    assert call(folder) == "42 []"
+
+
+def test_a_compilation_that_fails_keeps_nobody_waiting(folder: Path) -> None:
+    failed = (
+        "from kernels import twice\n"
+        "try:\n    twice(None)\nexcept Exception as error:\n    print(type(error).__name__, flush=True)\n"
+        "input()\n"
+    )
+    with start(folder, failed, stdin=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == "TypingError\n"
+        assert call(folder) == "42 [True]"
+        process.communicate("\n")
+
+
+def test_what_a_killed_process_was_writing_is_removed(folder: Path) -> None:
+    assert call(folder) == "42 [True]"
+    (index,) = (folder / "__pycache__").glob("kernels.*.nbi")
+    left = [index.with_name(f"{index.name}.tmp.0"), index.with_name(index.name.replace("nbi", "1.nbc.tmp.0"))]
+    for path in left:
+        path.touch()
+    index.unlink()
+    assert call(folder) == "42 [True]"
+    assert index.exists() and not any(path.exists() for path in left)
 
 
 def test_where_the_package_is_read_only_the_users_cache_is_used(folder: Path, tmp_path: Path) -> None:
