@@ -36,8 +36,10 @@ def warm(signals: Sequence[Signal], device: Device, sketches: Sketches | None = 
     for _ in measure_blocks(chosen, documents, device):
         pass
     if sketches is not None:
-        state = replace(sketches, by=None).start()
-        state.update(documents)
+        # Samples so small that they are full after a few rounds, as they are after some megabytes of a corpus.
+        state = replace(sketches, by=None, sample_words=1 << 10, sample_documents=1 << 6).start()
+        for _ in range(4):
+            state.update(documents)
         state.table()
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
+import pytest
 
 from audit.execute import Process
 from audit.warm import warm, warm_by_several
+from detectors import samples
 from detectors.column import Column
 from detectors.compiling import tell_compiling
 from detectors.documents import Documents
@@ -89,3 +91,12 @@ def test_no_worker_begins_where_nothing_is_compiled(tmp_path: Path) -> None:
     signals = [Noting(str(tmp_path), name, -1) for name in "ab"]
     warm_by_several(Process(2), signals, Device.CPU)
     assert {path.name for path in tmp_path.iterdir()} == {f"a.{os.getpid()}", f"b.{os.getpid()}"}
+
+
+def test_samples_of_sketches_become_full_so_that_what_makes_room_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be compiled in the middle of a scan, after some megabytes."""
+    made_room = []
+    make_room = samples._let_go
+    monkeypatch.setattr(samples, "_let_go", lambda *held: (made_room.append(True), make_room(*held)))
+    warm([], Device.CPU, Sketches(by="source"))
+    assert made_room
