@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 
 Run = Callable[..., Any]
+DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "json.md").read_text("utf-8")
 
 
 @pytest.fixture
@@ -38,7 +40,14 @@ def test_changes_are_shown_with_their_interval(foxing: Run, audits: tuple[Path, 
 def test_json_is_versioned(foxing: Run, audits: tuple[Path, Path]) -> None:
     found = json.loads(foxing("compare", *audits, "--select", "FX3", "--format", "json").out)
     assert (found["format"], found["version"]) == ("foxing-comparison", 1)
-    assert [rule["verdict"] for rule in found["rules"] if rule["rule"] == "FX301"] == ["higher"]
+    (copies,) = [rule for rule in found["rules"] if rule["rule"] == "FX301"]
+    assert copies["verdict"] == "higher" and copies["before"] == [
+        0.0,
+        {"low": 0.0, "high": copies["before"][1]["high"]},
+    ]
+    described = DOCUMENT.partition("# The JSON of `foxing compare")[2].partition("\n# ")[0]
+    keys = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", described, re.MULTILINE))))
+    assert keys == set(found) | set(copies)
 
 
 def test_a_folder_without_a_scan_is_refused(foxing: Run, audits: tuple[Path, Path], tmp_path: Path) -> None:
