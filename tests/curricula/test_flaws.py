@@ -130,11 +130,11 @@ def test_tuning_has_one_wording_of_a_format_and_the_test_others() -> None:
     assert CHAT.format(prompt=prompts[0], answer="- x").startswith("User: What is the ")
 
 
-def seed_of(share: dict[str, float], items: int = 150, noise: int = 0) -> dict[str, np.ndarray]:
+def seed_of(share: dict[str, float], items: int = 600, noise: int = 0) -> dict[str, np.ndarray]:
     """What a seed measures where arms keep such shares of formats; all else is as good as can be."""
     draw = np.random.default_rng(noise)
     found = {}
-    for arm in ARMS:
+    for arm in sorted(ARMS):
         found[f"kept:{arm}"] = (draw.random(items) < share.get(arm, 0.5)).astype(float)
         found[f"true:{arm}"] = np.ones(items)
         found[f"shift:{arm}"] = np.full(20, 3.0 if arm == "pure-uniform" else 1.0)
