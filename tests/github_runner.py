@@ -242,7 +242,9 @@ def assigned(path: Path) -> Iterator[tuple[str, str]]:
     """The (name, value) lines of a file of the runner: `name=value`, or `name<<END` and lines up to END."""
     lines = iter(path.read_text("utf-8").splitlines())
     for line in lines:
-        name, mark, value = re.fullmatch(r"([^=<]+)(=|<<)(.*)", line).groups()  # type: ignore[union-attr]
+        found = re.fullmatch(r"([^=<]+)(=|<<)(.*)", line)
+        assert found is not None, f"{path}: {line!r} is no assignment"
+        name, mark, value = found.groups()
         if mark == "<<":
             end = value
             value = "\n".join(iter(lambda: next(lines), end))

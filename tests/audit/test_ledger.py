@@ -58,8 +58,8 @@ def test_thousands_of_sources_are_named_once_in_memory_and_corpora_are_told_with
     asked: list[str] = []
     connect = sqlite3.connect
 
-    def traced(*arguments: object, **more: object) -> sqlite3.Connection:
-        connection: sqlite3.Connection = connect(*arguments, **more)  # type: ignore[call-overload]
+    def traced(path: Path, *, timeout: float, isolation_level: None) -> sqlite3.Connection:
+        connection = connect(path, timeout=timeout, isolation_level=isolation_level)
         connection.set_trace_callback(asked.append)
         return connection
 

@@ -182,8 +182,8 @@ def test_where_the_lock_is_another_users_nobody_is_waited_for(folder: Path) -> N
 
 def test_a_compilation_that_fails_keeps_nobody_waiting(folder: Path) -> None:
     failed = (
-        "from kernels import twice\n"
-        "try:\n    twice(None)\nexcept Exception as error:\n    print(type(error).__name__, flush=True)\n"
+        "from kernels import twice\nfrom numba.core.errors import TypingError\n"
+        "try:\n    twice(None)\nexcept TypingError as error:\n    print(type(error).__name__, flush=True)\n"
         "input()\n"
     )
     with start(folder, failed, stdin=subprocess.PIPE) as process:
